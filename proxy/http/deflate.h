@@ -1,0 +1,20 @@
+#ifndef WPROXY_HTTP_DEFLATE_H
+#define WPROXY_HTTP_DEFLATE_H
+
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/pool.h"
+
+/* zlib's gzip stream over chains.  One per response; freed with its pool (cleanup registered). */
+struct deflate;
+
+struct deflate	*deflate_new(struct pool *, int level, int window_bits, int mem_level);
+/* Compresses all of in (memory bufs only; file slices are read) behind out; flush: SYNC, last: FINISH.  -1 on error. */
+int		 deflate_chain(struct deflate *, struct chain *in, struct chain *out, bool flush, bool last);
+/* Decompression for gunzip. */
+struct inflate;
+struct inflate	*inflate_new(struct pool *);
+int		 inflate_chain(struct inflate *, struct chain *in, struct chain *out);
+
+#endif

@@ -1,0 +1,200 @@
+#ifndef WPROXY_HTTP_REQUEST_H
+#define WPROXY_HTTP_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "base/buf.h"
+#include "base/pool.h"
+#include "base/str.h"
+#include "http/framing.h"
+#include "http/header.h"
+#include "http/module.h"
+#include "http/parse.h"
+#include "http/regex.h"
+#include "http/site.h"
+#include "http/var.h"
+
+struct session;
+struct session_ops;
+struct spool;
+struct upstream;
+struct filter;
+struct http_thread;
+
+/* As received; never changed after the head was read. */
+struct request_in {
+	enum method method;
+	struct str method_name;
+	struct str line;		/* "GET /x HTTP/1.1" */
+	struct str target;
+	struct str path;		/* of the target, not decoded */
+	struct str host;		/* Host or the target's authority: lower case, no port, no dot; "" if none */
+	unsigned version;		/* 9, 10, 11 */
+	bool absolute;			/* the target was in absolute-form */
+	struct fields fields;		/* Host already replaced by the target's authority */
+	struct framing framing;
+	uint64_t bytes;			/* of the head: $request_length adds the body's */
+};
+
+/* What will be sent. */
+struct response {
+	unsigned status;		/* 0: none yet */
+	struct str reason;		/* absent: the table's */
+	struct fields fields;		/* all but those below */
+	int64_t length;			/* Content-Length; -1: not known */
+	struct str content_type;	/* without charset; absent: no Content-Type */
+	struct str charset;		/* to add; absent: none */
+	struct str etag;		/* with quotes; absent: none */
+	time_t last_modified;		/* -1: none */
+	bool ranges_allowed;		/* the body is a whole representation: Range may apply, Accept-Ranges is sent */
+	bool weak;			/* the body was transformed: ETag becomes W/, ranges off */
+	bool started;			/* resp_start() was called */
+	bool no_body;			/* HEAD, 204, 304: body bytes are dropped */
+	bool from_upstream;		/* a back end's answer */
+	bool ended;			/* the last body byte was given to resp_write() */
+	struct str date, server;	/* a back end's own, passed on where proxy_pass_header says so */
+};
+
+/* Who looks after the request while it waits; set by request_wait(). */
+struct request_holder {
+	void (*cancel)(struct request *, void *arg);	/* frees what arg holds; no resume follows */
+	void *arg;
+};
+
+/* What the session tells whoever produces the response or reads the body.  Any may be NULL. */
+struct request_events {
+	void (*on_body)(struct request *);	/* read_body() has something to say */
+	void (*on_drain)(struct request *);	/* what was written went out: resp_is_full() is false again */
+	void (*on_gone)(struct request *);	/* the client left (reset, or FIN and no longer served) */
+};
+
+#define FILTERS_MAX	8
+struct filter_run {
+	const struct filter *filter;
+	void *state;
+};
+
+struct request {
+	unsigned magic;
+	struct pool *pool;
+	struct http_thread *thread;
+	struct http_conf *http;		/* pinned */
+	struct session *session;
+	const struct session_ops *ops;
+
+	struct request_in in;
+
+	/* Where it is. */
+	const struct server *server;
+	struct location *location;
+	struct str uri;			/* normalised, decoded, as rewritten so far */
+	struct str args;		/* without '?' */
+	bool uri_changed;		/* the working uri is no longer what was received: $uri is re-escaped for back ends */
+	bool internal;			/* reached by an internal redirect: "internal" locations are open */
+	unsigned step;			/* index into req_steps */
+	unsigned steps_done;		/* bits of "once" steps passed */
+	unsigned reroutes;		/* at most 10 */
+	bool running;			/* inside request_run */
+	struct request_holder holder;
+	const struct request_events *events;
+
+	/* Per module, cleared by a redirect. */
+	void **state;
+	struct var_slot *vars;
+	struct captures *captures;	/* of the last match; NULL before the first */
+
+	struct response out;
+	struct filter_run filters[FILTERS_MAX];
+	unsigned filter_count;
+
+	/* The body (http/body.h). */
+	struct spool *body;		/* what was read ahead of the content; NULL: nothing */
+	uint64_t body_received;
+	bool body_done;			/* all of it was read or discarded */
+
+	/* Errors under way (http/error_page.c). */
+	unsigned error_status;		/* the status being answered by an error page; 0 */
+	struct location *failed;	/* the location whose error_page applies (D7 keeps its CORS headers) */
+	struct location *jumped_from;	/* the location whose try_files entered this named one (D1) */
+	bool error_fallback_used;	/* D1: once */
+	unsigned error_depth;
+
+	/* What back ends said and cost, newest last (mod/upstream.c): $upstream_*. */
+	struct upstream *upstream;
+
+	uint64_t limit_rate;		/* bytes/s, 0: none; $limit_rate may change it */
+	uint64_t limit_rate_after;
+	bool limit_rate_set;
+	bool keepalive;			/* the connection may be used again */
+	bool lingering;
+	bool logged;
+
+	uint64_t start_ms;		/* wall, when the first byte was read */
+	uint64_t start_mono_us;
+	uint64_t bytes_sent;		/* on the wire, head included */
+	uint64_t body_bytes_sent;
+	unsigned long connection_number;
+	unsigned connection_requests;
+	struct str remote_user;		/* by auth_basic */
+};
+
+#define REQUEST_MAGIC	0x52455131u
+#define request_state(r, mod)	((r)->state[(mod).index])
+
+/* One thread's http state: made by the worker, found by loop_owner(). */
+struct http_thread {
+	struct loop *loop;
+	struct http_conf *current;	/* what the next request is served by */
+	struct list sessions;		/* all */
+	unsigned connections;		/* open, against worker_connections */
+	unsigned connections_max;
+	bool draining;			/* QUIT or a newer binary: answers say Connection: close */
+	struct file_cache *files;	/* http/file.c */
+	void *upstream_idle;		/* mod/upstream.c: idle back-end connections */
+	struct field *fields_scratch;	/* FIELDS_SCRATCH items */
+	struct thread_counters *counters;
+	struct pool *free_pools;
+	struct resolver *resolver;
+	unsigned index;
+};
+#define FIELDS_SCRATCH	1000
+
+/* Steps: run from r->step until one waits or is done.  Frees nothing; r may be gone afterwards. */
+void	request_run(struct request *);
+/* A step that returns STEP_WAIT says first who holds the request. */
+void	request_wait(struct request *, void (*cancel)(struct request *, void *), void *arg);
+/* The holder is through: goes on with the step after (next) or the same step again. */
+void	request_resume(struct request *, bool next);
+
+/*
+ * The three ways to go elsewhere; each counts as a reroute (the 11th: 500, logged as a
+ * cycle).  Return STEP_REROUTE (or STEP_DONE after the 500).
+ */
+enum step_result	request_redirect(struct request *, struct str uri, struct str args);
+enum step_result	request_relocate(struct request *);	/* after the uri was rewritten */
+enum step_result	request_named(struct request *, struct str name);
+/* Outside a step: the same, then runs. */
+void	request_go(struct request *, enum step_result);
+
+/*
+ * Answers an error: error_page of the location, a named location's fallback (D1), or the built-in
+ * page.  Also for 301..308 with r->out's Location set.  Returns what a step returns.  status 444 closes.
+ */
+enum step_result	request_fail(struct request *, unsigned status);
+/* The whole response from memory; body may be empty.  content_type absent: none. */
+enum step_result	request_answer(struct request *, unsigned status, struct str content_type, struct str body);
+/* Location made absolute as nginx does (SEMANTICS e9), then the answer. */
+enum step_result	request_answer_redirect(struct request *, unsigned status, struct str location);
+
+/* After the session has sent everything (or gave up): logs, cancels what is left, frees. */
+void	request_finish(struct request *);
+
+/* nginx's error line of this request: adds client, server, request, host. */
+void	request_log(struct request *, enum log_level, int err, const char *, ...)
+	    __attribute__((format(printf, 4, 5)));
+const struct log	*request_log_target(const struct request *);
+
+#endif
