@@ -1,0 +1,25 @@
+"""The demo's addresses; two of them are those of OMERO.web."""
+from django.contrib import admin
+from django.contrib.auth import views as auth
+from django.urls import path
+
+from . import views
+
+admin.site.site_header = 'wproxy demo'
+
+urlpatterns = [
+    path('', views.front, name='front'),
+    path('login/', auth.LoginView.as_view(template_name='demo/login.html'), name='login'),
+    path('logout/', views.leave, name='leave'),
+    path('notes/', views.notes, name='notes'),
+    path('admin/', admin.site.urls),
+    path('stream/', views.stream, name='stream'),
+    path('upload/', views.upload, name='upload'),
+    path('slow/', views.slow, name='slow'),
+    path('events/', views.events, name='events'),
+    path('events/feed/', views.feed, name='feed'),
+    path('headers/', views.headers, name='headers'),
+    path('status/<int:code>/', views.status, name='status'),
+    path('webclient/render_thumbnail/<int:image>/', views.thumbnail, name='thumbnail'),
+    path('webgateway/render_plane/<int:image>/', views.plane, name='plane'),
+]
