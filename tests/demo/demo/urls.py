@@ -15,6 +15,7 @@ urlpatterns = [
     path('admin/', admin.site.urls),
     path('stream/', views.stream, name='stream'),
     path('upload/', views.upload, name='upload'),
+    path('upload/<path:name>', views.upload),   # curl -T appends the file's name
     path('slow/', views.slow, name='slow'),
     path('events/', views.events, name='events'),
     path('events/feed/', views.feed, name='feed'),

@@ -47,9 +47,10 @@ def says_bad_numbers(view):
 
 
 def page_context(request):
-    """For every template: which process answered, and where the proxy's own
-    files are (the site on /, not the one mounted below a prefix)."""
-    return {'process': os.getpid(), 'prefix': settings.PREFIX}
+    """For every template: which process answered, where the application is
+    mounted, and where the site that was asked serves files, if it does."""
+    return {'process': os.getpid(), 'prefix': settings.PREFIX,
+            'files': request.META.get('HTTP_X_DEMO_FILES')}
 
 
 @require_safe
@@ -120,7 +121,7 @@ def digest(source):
 
 # Scripts send files here without having asked for a form first.
 @csrf_exempt
-def upload(request):
+def upload(request, name=None):
     """Reports size and SHA-256 of a form's file, or of a raw body."""
     if request.method not in ('POST', 'PUT'):
         return render(request, 'demo/upload.html')
