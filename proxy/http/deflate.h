@@ -15,6 +15,12 @@ int		 deflate_chain(struct deflate *, struct chain *in, struct chain *out, bool 
 /* Decompression for gunzip. */
 struct inflate;
 struct inflate	*inflate_new(struct pool *);
+/*
+ * 0: all of in is behind out.  1: out grew by a bounded amount and there is more: call again with
+ * the same in when that is sent.  -1: no gzip.
+ */
 int		 inflate_chain(struct inflate *, struct chain *in, struct chain *out);
+/* May the input end here?  False within a member. */
+bool		 inflate_is_complete(const struct inflate *);
 
 #endif

@@ -1,0 +1,246 @@
+/*
+ * zlib's gzip streams over chains, both ways: what comes in is released as it
+ * is read, what goes out lies in blocks.  Owned by the gzip and gunzip filters,
+ * one per response; all of zlib's memory is the response's arena.
+ *
+ *	in: [buf] [file] -> (source) -> zlib -> (sink: block being filled) -> out
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include <zlib.h>
+
+#include "http/deflate.h"
+
+#define GZIP_WINDOW	16		/* added to the window bits: gzip wrapper */
+#define INFLATE_TURN	(256 * 1024)	/* output of one call: a small body may be a huge one */
+
+/* Where output goes: the block that is filled across calls. */
+struct sink {
+	struct block *block;
+	size_t start;		/* bytes of it already in a chain */
+};
+
+struct deflate {
+	z_stream z;
+	struct sink sink;
+	bool done;
+};
+
+struct inflate {
+	z_stream z;
+	struct sink sink;
+	bool begun;		/* inside a member: the input must not end here */
+};
+
+static voidpf
+arena_alloc(voidpf pool, uInt count, uInt size)
+{
+	return (pool_alloc(pool, (size_t)count * size));
+}
+
+static void
+arena_free(voidpf pool, voidpf p)
+{
+	/* It dies with the arena. */
+	(void)pool;
+	(void)p;
+}
+
+static void
+sink_drop(void *arg)
+{
+	struct sink *sink = arg;
+
+	if (sink->block != NULL)
+		owner_drop(&sink->block->owner);
+	sink->block = NULL;
+}
+
+/* Gives zlib room. */
+static void
+sink_open(struct sink *sink, z_stream *z)
+{
+	if (sink->block != NULL && sink->block->used == BLOCK_SIZE)
+		sink_drop(sink);
+	if (sink->block == NULL)
+		sink->block = block_new();
+	sink->start = sink->block->used;
+	z->next_out = (Bytef *)(sink->block->base + sink->start);
+	z->avail_out = (uInt)(BLOCK_SIZE - sink->start);
+}
+
+/* Hangs behind out what zlib has written. */
+static void
+sink_take(struct sink *sink, const z_stream *z, struct chain *out)
+{
+	size_t n = BLOCK_SIZE - sink->start - z->avail_out;
+
+	if (n == 0)
+		return;
+	sink->block->used += n;
+	owner_hold(&sink->block->owner);
+	chain_add(out, sink->block->base + sink->start, n, &sink->block->owner);
+	sink->start += n;
+}
+
+/* The first bytes of in, read into space when they lie in a file.  0 at a file's early end, -1. */
+static ssize_t
+source_open(const struct chain *in, char *space, size_t room, const char **p)
+{
+	const struct buf *b = in->first;
+	ssize_t n;
+
+	if (b->p != NULL) {
+		*p = b->p;
+		return (b->n < INT32_MAX ? (ssize_t)b->n : INT32_MAX);
+	}
+	*p = space;
+	do
+		n = pread(b->fd, space, b->n < room ? b->n : room, b->offset);
+	while (n < 0 && errno == EINTR);
+	return (n);
+}
+
+struct deflate *
+deflate_new(struct pool *pool, int level, int window_bits, int mem_level)
+{
+	struct deflate *d = pool_new_object(pool, struct deflate);
+
+	d->z.zalloc = arena_alloc;
+	d->z.zfree = arena_free;
+	d->z.opaque = pool;
+	/* Settings were checked when the configuration was read. */
+	if (deflateInit2(&d->z, level, Z_DEFLATED, window_bits + GZIP_WINDOW, mem_level,
+	    Z_DEFAULT_STRATEGY) != Z_OK)
+		return (NULL);
+	pool_cleanup(pool, sink_drop, &d->sink);
+	return (d);
+}
+
+/* Runs zlib over the input it has until that is used up and, for a flush, all is out. */
+static int
+deflate_run(struct deflate *d, int flush, struct chain *out)
+{
+	int result;
+
+	do {
+		sink_open(&d->sink, &d->z);
+		result = deflate(&d->z, flush);
+		sink_take(&d->sink, &d->z, out);
+		/* Nothing to do is no error: the same flush twice. */
+		if (result != Z_OK && result != Z_BUF_ERROR && result != Z_STREAM_END)
+			return (-1);
+	} while (result != Z_STREAM_END && d->z.avail_out == 0);
+	if (result == Z_STREAM_END)
+		d->done = true;
+	return (0);
+}
+
+int
+deflate_chain(struct deflate *d, struct chain *in, struct chain *out, bool flush, bool last)
+{
+	struct block *space = NULL;
+	int result = 0;
+
+	while (result == 0 && !chain_is_empty(in)) {
+		const char *p;
+		ssize_t n;
+
+		if (in->first->p == NULL && space == NULL)
+			space = block_new();
+		n = source_open(in, space == NULL ? NULL : space->base, BLOCK_SIZE, &p);
+		if (n <= 0 || d->done) {
+			result = -1;
+			break;
+		}
+		d->z.next_in = (Bytef *)(uintptr_t)p;
+		d->z.avail_in = (uInt)n;
+		result = deflate_run(d, Z_NO_FLUSH, out);
+		chain_drop(in, (uint64_t)n);
+	}
+	if (space != NULL)
+		owner_drop(&space->owner);
+	d->z.avail_in = 0;
+	if (result == 0 && (flush || last) && !d->done)
+		result = deflate_run(d, last ? Z_FINISH : Z_SYNC_FLUSH, out);
+	if (result == 0 && last)
+		sink_drop(&d->sink);
+	return (result);
+}
+
+struct inflate *
+inflate_new(struct pool *pool)
+{
+	struct inflate *f = pool_new_object(pool, struct inflate);
+
+	f->z.zalloc = arena_alloc;
+	f->z.zfree = arena_free;
+	f->z.opaque = pool;
+	if (inflateInit2(&f->z, MAX_WBITS + GZIP_WINDOW) != Z_OK)
+		return (NULL);
+	pool_cleanup(pool, sink_drop, &f->sink);
+	return (f);
+}
+
+/* One step over one piece of input: 0 wants more input, 1 has more output, -1. */
+static int
+inflate_run(struct inflate *f, struct chain *out, uint64_t stop)
+{
+	int result;
+
+	do {
+		if (out->bytes >= stop)
+			return (1);
+		sink_open(&f->sink, &f->z);
+		f->begun = f->begun || f->z.avail_in > 0;
+		result = inflate(&f->z, Z_NO_FLUSH);
+		sink_take(&f->sink, &f->z, out);
+		if (result == Z_STREAM_END) {
+			/* Members may follow each other (RFC 1952 2.2). */
+			f->begun = false;
+			if (inflateReset(&f->z) != Z_OK)
+				return (-1);
+		} else if (result != Z_OK && result != Z_BUF_ERROR) {
+			return (-1);
+		}
+	} while (f->z.avail_in > 0 || (f->begun && f->z.avail_out == 0));
+	return (0);
+}
+
+int
+inflate_chain(struct inflate *f, struct chain *in, struct chain *out)
+{
+	uint64_t stop = out->bytes + INFLATE_TURN;
+	struct block *space = NULL;
+	int result;
+
+	/* First what an earlier call left inside zlib. */
+	f->z.avail_in = 0;
+	result = f->begun ? inflate_run(f, out, stop) : 0;
+	while (result == 0 && !chain_is_empty(in)) {
+		const char *p;
+		ssize_t n;
+
+		if (in->first->p == NULL && space == NULL)
+			space = block_new();
+		n = source_open(in, space == NULL ? NULL : space->base, BLOCK_SIZE, &p);
+		if (n <= 0) {
+			result = -1;
+			break;
+		}
+		f->z.next_in = (Bytef *)(uintptr_t)p;
+		f->z.avail_in = (uInt)n;
+		result = inflate_run(f, out, stop);
+		chain_drop(in, (uint64_t)n - f->z.avail_in);
+	}
+	if (space != NULL)
+		owner_drop(&space->owner);
+	return (result);
+}
+
+bool
+inflate_is_complete(const struct inflate *f)
+{
+	return (!f->begun);
+}
