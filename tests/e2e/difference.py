@@ -25,6 +25,9 @@ ROWS = {
                     "are 400 and the connection is closed.",
     "strict-answer": "Issue 2 section 3: a back end's invalid status line, field, length or chunk, "
                      "an HTTP/0.9 stream or an unasked 101 is a 502.",
+    "interim": "Issue 2 section 3: 1xx answers of a back end are skipped; nginx 1.22 takes them "
+               "for the final answer.",
+    "expect": "Issue 2 section 3: 100 (Continue) is sent only to a 1.1 client that waits for it.",
     "refused-method": "Issue 2 section 3: CONNECT and TRACE are refused.",
     "server-name": "PRODUCT conventions: the name in Server, in error pages and in messages.",
     "nearest-word": "Issue 2 section 2: an unknown directive says which known one is nearest.",

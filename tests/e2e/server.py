@@ -156,6 +156,8 @@ class Server:
         self._scanned = {}
         os.makedirs(folder, exist_ok=True)
         os.chmod(folder, 0o755)
+        os.makedirs(os.path.join(folder, "open"), exist_ok=True)
+        os.chmod(os.path.join(folder, "open"), 0o777)
         if user is not None:
             os.chown(folder, user, user)
         if threads is None:
