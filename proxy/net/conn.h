@@ -52,12 +52,17 @@ struct conn {
 	bool read_ready;
 	bool write_ready;
 	bool dead;
+	bool drained;		/* the last read left room: nothing but a FIN can be waiting */
+	bool tls_truncated;	/* the peer ended without close_notify (error: ECONNRESET) */
+	uint8_t read_blocks;	/* how many blocks the next conn_recv_chain() offers */
+	unsigned later;		/* events of conn_ready_later() */
 	int error;		/* errno of what failed; 0 */
 	const char *failed_call;	/* "recv", "writev", "SSL_read" ... for the log */
 
 	uint64_t received;	/* bytes of the socket (TLS: of the plain text) */
 	uint64_t sent;
 
+	struct chain unread;	/* read from the socket, not yet by the owner: comes first */
 	struct tls *tls;	/* NULL: plain */
 	struct event *event;
 	struct task ready;
@@ -84,11 +89,22 @@ ssize_t		 conn_recv_chain(struct conn *, struct chain *to, size_t max);
 /*
  * Sends from the front of the chain, memory and file slices, at most max bytes, until all is
  * sent or the socket is full; what was sent is dropped from the chain.  >= 0: bytes sent by this
- * call (0: would block; registered); CONN_FAILED: error in conn->error; ESTALE: a file ended early.
+ * call (0: would block; registered).  What is left was refused by the socket, or is beyond max, or
+ * beyond the 1 MiB that one call sends in fairness to others: a WRITE event comes for the first
+ * and the last.  CONN_FAILED: error in conn->error; ESTALE: a file ended early.
  */
 ssize_t		 conn_send(struct conn *, struct chain *, uint64_t max);
 
-/* Joins the loop if it has not: an event comes for whatever is or becomes ready. */
+/*
+ * Gives bytes back, to be read again first (PROXY protocol: what was read behind the header).
+ * Copies.  conn_watch() then promises a READ event.
+ */
+void		 conn_unread(struct conn *, struct str);
+/*
+ * Joins the loop if it has not: an event comes for whatever is or becomes ready to be read, what
+ * an earlier read left behind included.  CONN_WRITE comes only after conn_send() returned with
+ * something unsent, or while connecting.
+ */
 void		 conn_watch(struct conn *);
 /* Calls the handler with these events after the events of this turn (fairness, leftovers). */
 void		 conn_ready_later(struct conn *, unsigned events);

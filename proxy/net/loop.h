@@ -24,6 +24,13 @@ void			 loop_run(struct loop *);
 void			 loop_stop(struct loop *);	/* any thread */
 unsigned		 loop_index(const struct loop *);
 struct event_base	*loop_base(struct loop *);	/* for net/ only */
+/* Called first by each libevent callback of net/: reads the clocks once per wake. */
+void			 loop_woke(struct loop *);
+/* What net/ caches per loop; zeroed at first. */
+enum loop_slot { LOOP_SLOT_CONN, LOOP_SLOT_TLS, LOOP_SLOTS };
+void			**loop_slot(struct loop *, enum loop_slot);
+/* One turn, for tests and for loop_run(); wait: block until something happens. */
+void			 loop_turn(struct loop *, bool wait);
 /* A per-loop slot for what belongs to the thread above net/ (http's per-thread state). */
 void			 loop_set_owner(struct loop *, void *);
 void			*loop_owner(struct loop *);
@@ -66,6 +73,8 @@ struct task {
 };
 void	loop_ready(struct loop *, struct task *);	/* adding twice is adding once */
 void	loop_at_end(struct loop *, struct task *);
+/* Runs once, on the loop's thread, when loop_run() ends (loop_free() where it never ran), last added first: for what a thread caches. */
+void	loop_at_exit(struct loop *, struct task *);
 void	task_cancel(struct task *);	/* idle is allowed */
 
 /* Two-phase death: fd (or -1) is closed and free_fn(arg) called at the end of this turn. */
