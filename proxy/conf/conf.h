@@ -62,12 +62,20 @@ struct conf {
 	unsigned word_count;
 	enum lex_end end;		/* LEX_SEMICOLON or LEX_OPEN */
 
-	struct lexer *lexer;		/* of the file under way */
+	struct lexer *lexer;		/* of the file under way; NULL before and after reading */
 	unsigned include_depth;
+	unsigned block_depth;
+	struct vec files;		/* struct str: configuration files in order of first reading, for -T */
 	unsigned errors, warnings;
 	bool caret;			/* -t: show the line and a caret under messages */
 	const struct log *log;		/* where messages go */
 	const struct hash *index;	/* name -> rows, made by conf_read() */
+	/*
+	 * The log file of a path as written ("stderr", "syslog:...", relative to the prefix): one
+	 * object per path and configuration.  Set by main/, which opens it or has been handed its
+	 * descriptor.  NULL after conf_error().
+	 */
+	struct log_file *(*open_log)(struct conf *, struct str path);
 	void *user;			/* the builder above (http) */
 };
 
@@ -89,18 +97,33 @@ int	conf_block(struct conf *, struct conf_frame *) __attribute__((warn_unused_re
 int	conf_words(struct conf *, int (*fn)(struct conf *, void *arg), void *arg)
 	    __attribute__((warn_unused_result));
 
-/* [emerg] TEXT in FILE:LINE (with caret: line, column).  Always returns -1. */
+/*
+ * [emerg] TEXT in FILE:LINE (with caret: also FILE:LINE:COLUMN of the directive's name, the
+ * source line and a caret).  LINE is where reading stands, as in nginx: of a directive's ';' or
+ * '{', of a block's '}' once it was read.  Without a file (after conf_read) no place is named.
+ * Always returns -1.
+ */
 int	conf_error(struct conf *, const char *, ...) __attribute__((format(printf, 2, 3)));
 /* The same at word i of the directive, for a better column. */
 int	conf_error_at(struct conf *, unsigned word, const char *, ...)
 	    __attribute__((format(printf, 3, 4)));
+/* The same with " (2: No such file or directory)" behind the text; err is an errno value. */
+int	conf_error_errno(struct conf *, int err, const char *, ...)
+	    __attribute__((format(printf, 3, 4)));
 void	conf_warn(struct conf *, const char *, ...) __attribute__((format(printf, 2, 3)));
+void	conf_warn_at(struct conf *, unsigned word, const char *, ...)
+	    __attribute__((format(printf, 3, 4)));
 
-/* An instance for one level: data (cleared) and set marks, in pool. */
+/*
+ * An instance for one level: data (cleared) and set marks, in pool.  rows must be the whole
+ * table that the vocabulary names for the module.
+ */
 struct conf_values	*conf_values_new(struct pool *, const struct conf_row *rows, size_t size);
 /*
  * Every row of this scope that is unset in child takes parent's value; parent
- * NULL: the row's default.  CONF_OWN rows are left.  -1 after conf_error() (a default that does not parse).
+ * NULL: the row's default (cf->words[0].at.file is "" while it is set).  Rows that write the
+ * same field are one: set through any of them, it is set.  CONF_OWN rows are left.
+ * -1 after conf_error() (a default that does not parse).
  */
 int	conf_inherit(struct conf *, struct conf_values *child, const struct conf_values *parent,
 	    unsigned scope) __attribute__((warn_unused_result));

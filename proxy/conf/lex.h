@@ -33,7 +33,7 @@ struct lexer {
 	struct str bytes;
 	size_t pos;
 	struct conf_position at;	/* of the next byte; its line is the one nginx names */
-	struct conf_position mark;	/* of the word or sign looked at last: what an error is about */
+	struct conf_position mark;	/* of the word or sign an error is about */
 	struct pool *pool;
 	const char *error;
 };
@@ -41,7 +41,7 @@ struct lexer {
 /* A word of a file must be shorter (nginx: NGX_CONF_BUFFER). */
 #define LEX_WORD_MAX	4096
 
-/* file "" is a text from the command line: nginx words its end differently, and a word may be longer. */
+/* file "": a text of the command line; its end is worded differently, its words may be longer. */
 void		lex_init(struct lexer *, struct pool *, struct str file, struct str bytes);
 /* The next directive's words (struct conf_word) replace what is in words. */
 enum lex_end	lex_next(struct lexer *, struct vec *words);

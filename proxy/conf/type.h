@@ -41,7 +41,7 @@ struct conf_row {
 	unsigned char scope;		/* which struct of the module holds the field */
 	unsigned char flags;
 	const struct conf_type *type;	/* may be NULL where set is given and no field is kept */
-	size_t offset;			/* of the field in that struct */
+	size_t offset;			/* of the field in that struct (type NULL: set gets the struct at 0) */
 	const char *dflt;		/* default in the language's own syntax; NULL: stays zero */
 	const void *param;		/* e.g. the names of an enum */
 	conf_set set;			/* replaces type->set */
@@ -72,6 +72,7 @@ struct conf_bufs {
 	uint64_t size;
 };
 
+/* max 0: no upper bound. */
 struct conf_range {
 	uint64_t min, max;
 };

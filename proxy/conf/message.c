@@ -1,0 +1,220 @@
+/*
+ * Messages about a configuration: "TEXT in FILE:LINE" in the shape nginx gives
+ * them, and, when a person looks on (cf->caret), the source line with a caret:
+ *
+ *	[emerg] ...: unknown directive "sendfil" in /x.conf:7 (did you mean "sendfile"?)
+ *	  /x.conf:7:5
+ *	      sendfil on;
+ *	      ^
+ *
+ * Called by everything that reads configuration.
+ */
+#include "conf/message.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define TEXT_MAX	1024	/* nginx: NGX_MAX_CONF_ERRSTR; the place still fits the line */
+#define LINE_SHOWN	120	/* bytes of a source line shown around the caret */
+#define LINE_BEFORE	60	/* of them at most in front of it */
+
+/* One message: what the callers below differ in. */
+struct message {
+	enum log_level level;
+	const struct conf_position *at;	/* of the caret; NULL: none */
+	int error;			/* errno value, or 0 */
+	const char *hint;		/* behind the place, or NULL */
+};
+
+/* A line of several to each file that takes messages of this level. */
+static void
+lines_write(const struct conf *cf, enum log_level level, struct str text)
+{
+	const struct log *log = cf->log != NULL ? cf->log : log_default();
+
+	for (; log != NULL; log = log->next)
+		if (log->level >= level)
+			log_file_write(log->file, text, 1, 0);
+}
+
+/* One column each, so that the caret stands right; UTF-8 is left as it is. */
+static char
+byte_shown(char c)
+{
+	return ((unsigned char)c < ' ' || c == 0x7f ? ' ' : c);
+}
+
+static bool
+byte_has_width(char c)
+{
+	return (((unsigned char)c & 0xc0) != 0x80);
+}
+
+static void
+caret_write(struct conf *cf, const struct message *m)
+{
+	struct str line = lex_line(cf->lexer, m->at->line);
+	size_t column = m->at->column - 1, n = 0;
+	char shown[LINE_SHOWN + 1], pad[LINE_SHOWN + 1];
+	size_t blanks = 0;
+
+	if (column > line.n)
+		column = line.n;
+	if (column > LINE_BEFORE) {
+		line = str_skip(line, column - LINE_BEFORE);
+		column = LINE_BEFORE;
+	}
+	for (; n < line.n && n < LINE_SHOWN; n++) {
+		shown[n] = byte_shown(line.p[n]);
+		if (n < column && byte_has_width(line.p[n]))
+			pad[blanks++] = ' ';
+	}
+	shown[n] = pad[blanks] = '\0';
+	lines_write(cf, m->level, pool_printf(cf->temp, "  " STR_FMT ":%u:%u\n    %s\n    %s^\n",
+	    STR_ARG(m->at->file), m->at->line, m->at->column, shown, pad));
+}
+
+/* A caret can stand only in the file under way (words of a default have no file). */
+static bool
+message_has_caret(const struct conf *cf, const struct message *m)
+{
+	return (cf->caret && cf->lexer != NULL && m->at != NULL && m->at->file.n > 0 &&
+	    str_eq(m->at->file, cf->lexer->at.file));
+}
+
+/* " in FILE:LINE", " in command line" or "". */
+static struct str
+place_text(struct conf *cf)
+{
+	const struct lexer *lexer = cf->lexer;
+
+	if (lexer == NULL)
+		return (STR(""));
+	if (lexer->at.file.n == 0)
+		return (STR(" in command line"));
+	return (pool_printf(cf->temp, " in " STR_FMT ":%u", STR_ARG(lexer->at.file),
+	    lexer->at.line));
+}
+
+static void
+message_write(struct conf *cf, const struct message *m, const char *format, va_list args)
+{
+	char text[TEXT_MAX], cause[128] = "";
+
+	(void)vsnprintf(text, sizeof(text), format, args);
+	if (m->error != 0)
+		(void)snprintf(cause, sizeof(cause), " (%d: %s)", m->error, strerror(m->error));
+	log_write(cf->log, m->level, 0, 0, "%s%s%s%s%s%s", text, cause, place_text(cf).p,
+	    m->hint != NULL ? " (" : "", m->hint != NULL ? m->hint : "",
+	    m->hint != NULL ? ")" : "");
+	if (message_has_caret(cf, m))
+		caret_write(cf, m);
+	if (m->level == LOG_EMERG)
+		cf->errors++;
+	else
+		cf->warnings++;
+}
+
+/* Where word i stands, the directive's name when there is no such word. */
+static const struct conf_position *
+word_position(const struct conf *cf, unsigned i)
+{
+	if (cf->word_count == 0)
+		return (NULL);
+	return (&cf->words[i < cf->word_count ? i : 0].at);
+}
+
+int
+conf_error(struct conf *cf, const char *format, ...)
+{
+	struct message m = { LOG_EMERG, word_position(cf, 0), 0, NULL };
+	va_list args;
+
+	va_start(args, format);
+	message_write(cf, &m, format, args);
+	va_end(args);
+	return (-1);
+}
+
+int
+conf_error_at(struct conf *cf, unsigned word, const char *format, ...)
+{
+	struct message m = { LOG_EMERG, word_position(cf, word), 0, NULL };
+	va_list args;
+
+	va_start(args, format);
+	message_write(cf, &m, format, args);
+	va_end(args);
+	return (-1);
+}
+
+int
+conf_error_errno(struct conf *cf, int error, const char *format, ...)
+{
+	struct message m = { LOG_EMERG, word_position(cf, 1), error, NULL };
+	va_list args;
+
+	va_start(args, format);
+	message_write(cf, &m, format, args);
+	va_end(args);
+	return (-1);
+}
+
+int
+conf_error_mark(struct conf *cf, const char *format, ...)
+{
+	struct message m = { LOG_EMERG, &cf->lexer->mark, 0, NULL };
+	va_list args;
+
+	va_start(args, format);
+	message_write(cf, &m, format, args);
+	va_end(args);
+	return (-1);
+}
+
+int
+conf_error_hint(struct conf *cf, const char *hint, const char *format, ...)
+{
+	struct message m = { LOG_EMERG, word_position(cf, 0), 0, hint };
+	va_list args;
+
+	va_start(args, format);
+	message_write(cf, &m, format, args);
+	va_end(args);
+	return (-1);
+}
+
+void
+conf_warn(struct conf *cf, const char *format, ...)
+{
+	struct message m = { LOG_WARN, word_position(cf, 0), 0, NULL };
+	va_list args;
+
+	va_start(args, format);
+	message_write(cf, &m, format, args);
+	va_end(args);
+}
+
+void
+conf_warn_at(struct conf *cf, unsigned word, const char *format, ...)
+{
+	struct message m = { LOG_WARN, word_position(cf, word), 0, NULL };
+	va_list args;
+
+	va_start(args, format);
+	message_write(cf, &m, format, args);
+	va_end(args);
+}
+
+void
+conf_note_contexts(struct conf *cf, unsigned contexts)
+{
+	struct str text = STR("  it is allowed in:");
+
+	if (!cf->caret || cf->vocabulary->contexts == NULL)
+		return;
+	for (const struct conf_name *c = cf->vocabulary->contexts; c->name != NULL; c++)
+		if ((contexts & c->value) != 0)
+			text = pool_printf(cf->temp, STR_FMT " %s", STR_ARG(text), c->name);
+	lines_write(cf, LOG_EMERG, pool_printf(cf->temp, STR_FMT "\n", STR_ARG(text)));
+}
