@@ -39,7 +39,7 @@ struct parse_limits {
 	size_t line_max;	/* request line, its end included: more is -414 */
 	size_t field_max;	/* one field line: more is -494 */
 	bool underscores;	/* names with '_' are valid (underscores_in_headers) */
-	bool keep_invalid;	/* ignore_invalid_headers off: an invalid name is -400 instead of skipped */
+	bool keep_invalid;	/* ignore_invalid_headers off: any token is a name, none is skipped */
 };
 
 enum { PARSE_PARTIAL = 0 };
