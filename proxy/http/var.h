@@ -26,7 +26,8 @@ typedef bool (*var_get)(struct request *, const void *param, struct str name, st
 enum var_flags {
 	VAR_NOCACHE = 1,	/* evaluated at each use ("volatile" map, $sent_http_, $limit_rate...) */
 	VAR_PREFIX = 2,		/* the name is a prefix: "http_", "arg_" */
-	VAR_CHANGEABLE = 4	/* "set" may assign it */
+	VAR_CHANGEABLE = 4,	/* "set" may assign it */
+	VAR_WEAK = 8		/* var_define: a getter that is there already stays ("set") */
 };
 
 struct var_row {
@@ -40,8 +41,12 @@ struct var_row {
 /* A request's cached value. */
 struct var_slot {
 	struct str value;
-	unsigned char state;	/* 0 not evaluated, 1 has a value, 2 has none */
+	unsigned char state;	/* enum var_state */
 };
+enum var_state { VAR_UNKNOWN, VAR_VALUE, VAR_NONE, VAR_EVALUATING };
+
+extern struct module var_module;	/* nginx's core variables: the request (var_core.c) */
+extern struct module var_sent_module;	/* the same: the answer (var_sent.c) */
 
 /* Made before http {} is read: holds the rows of all modules. */
 struct var_table	*var_table_new(struct pool *);
