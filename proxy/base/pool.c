@@ -137,6 +137,9 @@ pool_alloc_slow(struct pool *pool, size_t n, size_t room)
 
 	if (room > BIG)
 		return (piece_new(pool, n));
+	/* Room for at least one more of the kind; BIG keeps this below BLOCK_MAX. */
+	while (pool->block < 2 * room)
+		pool->block *= 2;
 	p = piece_new(pool, pool->block);
 	pool->at = p + room;
 	pool->end = p + pool->block;
