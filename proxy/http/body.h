@@ -17,8 +17,6 @@
  * empty).  STEP_WAIT: done(r) is called when it is.  STEP_DONE/STEP_REROUTE: an error was answered (413, 400, 408, 500 ...).
  */
 enum step_result	body_read(struct request *, void (*done)(struct request *));
-/* Reads and drops what is left, bounded by the lingering settings, after the response (session). */
-void	body_discard(struct request *);
 /* False and the 413 to answer when Content-Length is over client_max_body_size. */
 bool	body_length_allowed(struct request *);
 

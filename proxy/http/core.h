@@ -10,15 +10,9 @@
 #include "http/module.h"
 #include "http/tpl.h"
 
+#define ALIAS_WHOLE	SIZE_MAX	/* alias_prefix in a regex location */
 /* Settings that http/ itself acts on: rows and defaults in core.c. */
 extern struct module core_module;
-
-struct error_page {
-	unsigned status;
-	unsigned answer;	/* 0: keep status; 1: "=": the handler's; else "=200" */
-	struct tpl *target;	/* "@name", "/uri", "https://..." */
-	struct str args;
-};
 
 enum satisfy { SATISFY_ALL, SATISFY_ANY };
 
@@ -26,13 +20,8 @@ struct core_location {
 	struct tpl *root;		/* of root or alias; never NULL after init */
 	bool alias;
 	size_t alias_prefix;		/* bytes of the uri that an alias replaces; regex location: all */
-	struct vec try_files;		/* struct tpl *; the last is the fallback */
-	struct vec index;		/* struct tpl * */
 	struct hash *types;		/* extension (lower case) -> struct str * */
 	struct str default_type;
-	struct vec error_pages;		/* struct error_page */
-	bool error_page_fallback;	/* D1 */
-	bool recursive_error_pages;
 	bool internal;
 	unsigned satisfy;
 	uint64_t client_max_body_size;
@@ -55,7 +44,7 @@ struct core_location {
 	bool etag;
 	unsigned if_modified_since;	/* 0 off, 1 exact, 2 before */
 	uint64_t max_ranges;
-	bool log_not_found, log_subrequest;
+	bool log_not_found;
 	bool absolute_redirect, server_name_in_redirect, port_in_redirect;
 	unsigned server_tokens;		/* 0 off, 1 on, 2 build */
 	bool chunked_transfer_encoding;
@@ -63,9 +52,7 @@ struct core_location {
 	struct log *error_log;
 	struct vec resolver_servers;	/* struct addr */
 	uint64_t resolver_valid, resolver_timeout;
-	bool resolver_set;
-	uint64_t subrequest_output_buffer_size;
-	bool msie_padding;
+	bool resolver_set, resolver_ipv6_off;
 	unsigned disable_symlinks;	/* 0 off, 1 on, 2 if_not_owner */
 };
 
@@ -73,7 +60,6 @@ struct core_server {
 	uint64_t client_header_buffer_size;
 	uint64_t client_header_timeout;
 	struct conf_bufs large_client_header_buffers;
-	uint64_t request_pool_size;
 	bool ignore_invalid_headers, underscores_in_headers, merge_slashes;
 };
 

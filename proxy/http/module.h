@@ -1,6 +1,7 @@
 #ifndef WPROXY_HTTP_MODULE_H
 #define WPROXY_HTTP_MODULE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "conf/conf.h"
@@ -64,10 +65,17 @@ enum step_result {
 	STEP_DONE,	/* the response is started or finished, or is under somebody's care */
 	STEP_REROUTE	/* request_redirect/relocate/named was called: go on from there */
 };
+enum req_entry {
+	ENTRY_NONE,
+	ENTRY_REDIRECT,	/* request_redirect() starts here */
+	ENTRY_RELOCATE,	/* request_relocate() */
+	ENTRY_NAMED	/* request_named() */
+};
 struct req_step {
 	const char *name;
 	enum step_result (*run)(struct request *);
-	bool once;	/* skipped when a redirect passes it again */
+	bool once;		/* skipped when a redirect passes it again */
+	enum req_entry entry;
 };
 extern const struct req_step req_steps[];	/* ends with name NULL */
 

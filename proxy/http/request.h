@@ -44,6 +44,7 @@ struct response {
 	unsigned status;		/* 0: none yet */
 	struct str reason;		/* absent: the table's */
 	struct fields fields;		/* all but those below */
+	struct fields trailers;		/* behind the last chunk; filled while SEND_LAST passes the filters */
 	int64_t length;			/* Content-Length; -1: not known */
 	struct str content_type;	/* without charset; absent: no Content-Type */
 	struct str charset;		/* to add; absent: none */
@@ -52,6 +53,7 @@ struct response {
 	bool ranges_allowed;		/* the body is a whole representation: Range may apply, Accept-Ranges is sent */
 	bool weak;			/* the body was transformed: ETag becomes W/, ranges off */
 	bool started;			/* resp_start() was called */
+	bool chunked;			/* set by the framing filter */
 	bool no_body;			/* HEAD, 204, 304: body bytes are dropped */
 	bool from_upstream;		/* a back end's answer */
 	bool ended;			/* the last body byte was given to resp_write() */
@@ -68,7 +70,11 @@ struct request_holder {
 struct request_events {
 	void (*on_body)(struct request *);	/* read_body() has something to say */
 	void (*on_drain)(struct request *);	/* what was written went out: resp_is_full() is false again */
-	void (*on_gone)(struct request *);	/* the client left (reset, or FIN and no longer served) */
+	/*
+	 * The client left (reset, or FIN and no longer served).  True: the request goes on without it (the
+	 * answer is dropped; end it with SEND_LAST or resp_abort()).  False: request_finish() follows at once.
+	 */
+	bool (*on_gone)(struct request *);
 };
 
 #define FILTERS_MAX	8
@@ -112,6 +118,7 @@ struct request {
 
 	/* The body (http/body.h). */
 	struct spool *body;		/* what was read ahead of the content; NULL: nothing */
+	void (*body_ready)(struct request *);	/* body_read()'s done while it waits */
 	uint64_t body_received;
 	bool body_done;			/* all of it was read or discarded */
 
@@ -120,16 +127,21 @@ struct request {
 	struct location *failed;	/* the location whose error_page applies (D7 keeps its CORS headers) */
 	struct location *jumped_from;	/* the location whose try_files entered this named one (D1) */
 	bool error_fallback_used;	/* D1: once */
-	unsigned error_depth;
+	struct str redirect_location;	/* Location of the redirect being answered; absent: none */
+	bool cycle;			/* too many reroutes: no error page any more */
+	bool error_page_used;		/* recursive_error_pages off: one page only */
+	bool intercepted;		/* the status to fail with is a back end's own (D1 leaves it) */
 
 	/* What back ends said and cost, newest last (mod/upstream.c): $upstream_*. */
 	struct upstream *upstream;
+	struct str log_upstream;	/* "http://127.0.0.1:21002/x" while a back end is spoken to, for error lines */
+	const char *log_action;		/* "connecting to upstream": error lines say " while ..."; NULL */
 
 	uint64_t limit_rate;		/* bytes/s, 0: none; $limit_rate may change it */
 	uint64_t limit_rate_after;
 	bool limit_rate_set;
 	bool keepalive;			/* the connection may be used again */
-	bool lingering;
+	bool client_gone;		/* left before the answer was complete: logged as 499 */
 	bool logged;
 
 	uint64_t start_ms;		/* wall, when the first byte was read */
@@ -138,6 +150,8 @@ struct request {
 	uint64_t body_bytes_sent;
 	unsigned long connection_number;
 	unsigned connection_requests;
+	uint64_t connection_start_ms;	/* clock_mono_ms() when the connection was accepted */
+	bool pipelined;			/* its head came behind another request's ($pipe) */
 	struct str remote_user;		/* by auth_basic */
 };
 
@@ -151,6 +165,7 @@ struct http_thread {
 	struct list sessions;		/* all */
 	unsigned connections;		/* open, against worker_connections */
 	unsigned connections_max;
+	void (*on_connection_closed)(struct http_thread *);	/* worker: listeners may resume */
 	bool draining;			/* QUIT or a newer binary: answers say Connection: close */
 	struct file_cache *files;	/* http/file.c */
 	void *upstream_idle;		/* mod/upstream.c: idle back-end connections */
@@ -181,13 +196,21 @@ void	request_go(struct request *, enum step_result);
 
 /*
  * Answers an error: error_page of the location, a named location's fallback (D1), or the built-in
- * page.  Also for 301..308 with r->out's Location set.  Returns what a step returns.  status 444 closes.
+ * page.  Also for 301..308 (redirect_location).  Returns what a step returns.  status 444 closes.
  */
 enum step_result	request_fail(struct request *, unsigned status);
 /* The whole response from memory; body may be empty.  content_type absent: none. */
 enum step_result	request_answer(struct request *, unsigned status, struct str content_type, struct str body);
 /* Location made absolute as nginx does (SEMANTICS e9), then the answer. */
 enum step_result	request_answer_redirect(struct request *, unsigned status, struct str location);
+
+/*
+ * For sessions: an empty request on its arena, pinned to the listen's configuration, at the default
+ * server; then the head that was read.  request_accept_head: 0, or the status of the error to answer.
+ */
+struct request	*request_new(struct http_thread *, struct session *, const struct session_ops *,
+		    const struct listen *);
+int		 request_accept_head(struct request *, const struct listen *, const struct request_head *);
 
 /* After the session has sent everything (or gave up): logs, cancels what is left, frees. */
 void	request_finish(struct request *);

@@ -24,9 +24,18 @@ resp_is_full(const struct request *r)
 
 /* "404 Not Found": nginx's reason phrases. "" when unknown. */
 struct str	status_reason(unsigned status);
+/*
+ * "/x" as the absolute URL of this server (SEMANTICS e9), unless absolute_redirect is off; anything
+ * else as it is.  For redirects that are ours, and back ends' that proxy_redirect changed.
+ */
+struct str	resp_absolute_location(struct request *, struct str location);
 /* Drops what a failed attempt at an answer left in r->out (status, fields, type, length). */
 void	resp_reset(struct request *);
 /* Writes the head as HTTP/1.1 text behind out. */
 void	resp_head_text(struct request *, struct chain *out, bool keepalive);
+
+
+/* The filter that gives a body without length its chunks (last in the table). */
+extern const struct filter framing_filter;
 
 #endif

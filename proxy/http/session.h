@@ -20,7 +20,7 @@ enum send_flags { SEND_LAST = 1, SEND_FLUSH = 2 };
 struct session_ops {
 	/*
 	 * Moves decoded body bytes that are there, at most max, behind to.  BODY_END: that was all.
-	 * BODY_MORE: on_body will be called.  Sends "100 Continue" first where the client waits for it.
+	 * BODY_MORE: fewer than max: on_body will be called; max: call again.  Sends "100 Continue" first where the client waits for it.
 	 */
 	int (*read_body)(struct request *, struct chain *to, uint64_t max);
 	/* 100, 103: sent at once.  No-op for a 1.0 client. */
@@ -50,6 +50,10 @@ const struct listen	*session_listen(const struct request *);
 const struct addr	*session_peer(const struct request *);	/* as realip may have replaced it */
 void	session_set_peer(struct session *, const struct addr *);
 bool	session_is_tls(const struct session *);
+const struct listen	*session_listen_of(const struct session *);	/* for SNI: tls_arg() is the session */
+/* What the PROXY protocol said; not present: no such header. */
+struct proxied_connection;
+const struct proxied_connection	*session_proxied(const struct request *);
 
 /* Opens a session on an accepted descriptor (listener's callback; arg: the listen of the thread's current configuration). */
 void	session_open(struct http_thread *, const struct listen *, int fd, const struct addr *peer);

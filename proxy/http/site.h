@@ -40,6 +40,7 @@ struct location {
 	bool in_regex;			/* it, or one around it, is a regex location */
 	struct matcher *matcher;	/* regex locations */
 
+	struct http_conf *http;
 	struct server *server;		/* NULL at http level */
 	struct location *parent;	/* the level around it; NULL at http level */
 	struct vec children;		/* struct location *: all inside, in file order */
@@ -90,6 +91,9 @@ struct listen {
 	struct server *default_server;
 	struct vec servers;		/* struct server *, in file order */
 	struct virtual_hosts *hosts;	/* names -> server (route.c) */
+	struct listen *wildcard;	/* *:port of the same port: has the socket; NULL: own socket */
+	struct vec covered;		/* struct listen * that this wildcard's socket also serves */
+	bool bind;			/* "bind" or a socket option was given: own socket always */
 	struct http_conf *http;
 };
 
@@ -103,8 +107,10 @@ struct http_conf {
 	struct vec servers;		/* struct server * */
 	struct vec listens;		/* struct listen * */
 	struct var_table *vars;
+	struct vec temp_paths;		/* struct temp_path *: folders to make at start */
 	struct str prefix;
 	struct str hostname;		/* gethostname() at load */
+	bool http2_warned;
 	bool complete;
 	unsigned *pins;			/* per loop: sessions and requests that use it */
 	/* Called on a loop when its count falls to 0 and the configuration is no longer current. */
@@ -118,6 +124,12 @@ extern struct module site_module;
 /* The http_conf under construction. */
 static inline struct http_conf *
 conf_http(struct conf *cf)
+{
+	return (cf->user);
+}
+/* The complete http {} of a configuration that was read; NULL when the file has none. */
+static inline struct http_conf *
+http_conf_of(struct conf *cf)
 {
 	return (cf->user);
 }

@@ -22,6 +22,7 @@ struct spool_options {
 	unsigned levels[3];	/* nginx's hashed sub-folders, 0: none */
 	bool file_only;		/* always a file */
 	bool keep_file;		/* named and not unlinked (client_body_in_file_only on) */
+	bool clean_file;	/* named, unlinked when the spool dies (… clean) */
 };
 
 /* One reference, dropped by spool_drop(). */

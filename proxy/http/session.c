@@ -1,0 +1,844 @@
+/*
+ * HTTP/1 sessions: the life of a client's connection and what is read from it.
+ * Made by session_open() for each accepted descriptor; session_out.c has the
+ * sending half.
+ *
+ *	(PREFACE ->) (HANDSHAKE ->) IDLE -> HEAD -> BUSY -> IDLE ...
+ *	                                     |       |-> DISCARD -> IDLE | LINGER
+ *	                                     |       |-> TUNNEL -> CLOSED
+ *	                                     \-------+-> LINGER -> CLOSED
+ *
+ * session_turn() is the only place where a session moves on; whoever changes
+ * something outside of it (an answer that was sent, a client that left) asks
+ * for a turn by the session's task, so nothing is freed under its own callback.
+ */
+#include "http/session_state.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "http/core.h"
+#include "http/proxy_protocol.h"
+#include "http/response.h"
+#include "http/route.h"
+#include "net/tls.h"
+
+#define HALF_CLOSE_MS	800	/* a client that sent FIN may still read: so long it is answered */
+#define DISCARD_CHUNK	(256 * 1024)
+
+static const struct session_ops http1_ops;
+static atomic_ulong session_numbers;
+
+static void	session_turn(struct session *);
+
+static void
+session_set_state(struct session *s, enum session_state state)
+{
+	assert(s->state != SESSION_CLOSED);
+	s->state = state;
+}
+
+static void
+session_task(struct task *task)
+{
+	session_turn(list_item(task, struct session, task));
+}
+
+/* Goes on after the callbacks under way. */
+static void
+session_soon(struct session *s)
+{
+	if (!s->reading && s->state != SESSION_CLOSED)
+		loop_ready(s->thread->loop, &s->task);
+}
+
+void
+session_answered(struct session *s)
+{
+	session_soon(s);
+}
+
+void
+session_gone(struct session *s)
+{
+	s->failed = true;
+	session_soon(s);
+}
+
+static void
+session_free(void *arg)
+{
+	struct session *s = arg;
+
+	s->magic = 0;
+	free(s);
+}
+
+/* Ends the session; memory goes at the end of the turn. */
+static void
+session_close(struct session *s)
+{
+	struct http_thread *thread = s->thread;
+
+	if (s->state == SESSION_CLOSED)
+		return;
+	if (s->request != NULL)
+		request_finish(s->request);
+	s->request = NULL;
+	session_set_state(s, SESSION_CLOSED);
+	timer_cancel(&s->timer);
+	task_cancel(&s->task);
+	session_out_end(s);
+	chain_clear(&s->in);
+	conn_close(s->conn, s->reset);
+	list_remove(&s->link);
+	if (s->removed != NULL)
+		http_conf_unpin(s->removed, loop_index(thread->loop));
+	loop_bury(thread->loop, &s->grave, -1, session_free, s);
+	thread->connections--;
+	if (thread->on_connection_closed != NULL)
+		thread->on_connection_closed(thread);
+}
+
+/* The deadline of IDLE, HEAD, DISCARD, LINGER, HANDSHAKE, PREFACE; for BUSY the body's. */
+static void
+session_timed_out(struct timer *timer)
+{
+	struct session *s = list_item(timer, struct session, timer);
+	struct request *r = s->request;
+
+	if (s->state == SESSION_BUSY && r != NULL) {
+		request_log(r, LOG_INFO, ETIMEDOUT, "client timed out while reading client request body");
+		s->body_timed_out = true;
+		s->reset = r->location->core->reset_timedout_connection;
+		if (s->body_wanted && r->events != NULL && r->events->on_body != NULL) {
+			r->events->on_body(r);
+			session_turn(s);
+			return;
+		}
+	} else if (s->state == SESSION_HEAD) {
+		request_log(r, LOG_INFO, ETIMEDOUT,
+		    "client timed out while reading client request headers");
+		r->out.status = 408;
+	}
+	session_close(s);
+}
+
+/* ---- the head ---- */
+
+static void
+request_begin(struct session *s)
+{
+	const struct core_server *core = s->listen->default_server->core;
+	struct request *r;
+
+	r = request_new(s->thread, s, &http1_ops, s->listen);
+	s->request = r;
+	s->requests++;
+	r->connection_number = s->number;
+	r->connection_requests = s->requests;
+	s->head_max = core->large_client_header_buffers.count * core->large_client_header_buffers.size;
+	if (s->head_max < core->client_header_buffer_size)
+		s->head_max = core->client_header_buffer_size;
+	s->head_room = s->head_used = s->head_seen = 0;
+	s->continue_owed = s->body_wanted = s->body_timed_out = false;
+	s->discarded = 0;
+	session_out_begin(s);
+	session_set_state(s, SESSION_HEAD);
+	timer_arm(s->thread->loop, &s->timer, core->client_header_timeout, session_timed_out);
+}
+
+/* Adds bytes to the head under way, at most what the head may still take; returns how many. */
+static size_t
+head_add(struct session *s, const char *p, size_t n)
+{
+	if (n > s->head_max - s->head_used)
+		n = s->head_max - s->head_used;
+	if (s->head_used + n > s->head_room) {
+		size_t room = s->head_room == 0 ? 1024 : s->head_room;
+		char *grown;
+
+		while (room < s->head_used + n)
+			room *= 2;
+		grown = pool_alloc(s->request->pool, room);
+		if (s->head_used > 0)
+			memcpy(grown, s->head, s->head_used);
+		s->head = grown;
+		s->head_room = room;
+	}
+	memcpy(s->head + s->head_used, p, n);
+	s->head_used += n;
+	return (n);
+}
+
+/* More bytes for the head: what was read before, else from the socket.  False: none now, or closed. */
+static bool
+head_fill(struct session *s)
+{
+	struct iovec iov = { loop_scratch(s->thread->loop), LOOP_SCRATCH };
+	size_t used;
+	ssize_t n;
+
+	if (!chain_is_empty(&s->in)) {
+		if (s->state == SESSION_IDLE)
+			request_begin(s);
+		used = head_add(s, s->in.first->p, s->in.first->n);
+		chain_drop(&s->in, used);
+		return (true);
+	}
+	n = conn_recv(s->conn, &iov, 1);
+	if (n == CONN_AGAIN)
+		return (false);
+	if (n <= 0) {
+		if (s->state == SESSION_HEAD) {
+			request_log(s->request, LOG_INFO, n < 0 ? s->conn->error : 0, n < 0 ?
+			    "recv() failed while reading client request headers" :
+			    "client prematurely closed connection");
+			s->request->out.status = 400;
+		}
+		session_close(s);
+		return (false);
+	}
+	if (s->state == SESSION_IDLE)
+		request_begin(s);
+	used = head_add(s, iov.iov_base, (size_t)n);
+	if (used < (size_t)n)
+		chain_copy(&s->in, str_make((char *)iov.iov_base + used, (size_t)n - used));
+	return (true);
+}
+
+/* What follows the head goes back in front of what was read behind it. */
+static void
+head_rest(struct session *s, size_t length)
+{
+	struct chain rest = { 0 };
+
+	if (length == s->head_used)
+		return;
+	chain_copy(&rest, str_make(s->head + length, s->head_used - length));
+	chain_append(&rest, &s->in);
+	s->in = rest;
+}
+
+/* The first line as received, for the log of a request that could not be read. */
+static struct str
+head_first_line(const struct session *s)
+{
+	struct str line = str_make(s->head, s->head_used);
+	size_t end;
+
+	while (line.n > 0 && (line.p[0] == '\r' || line.p[0] == '\n'))
+		line = str_skip(line, 1);
+	end = str_chr(line, '\n');
+	if (end != SIZE_MAX)
+		line.n = end;
+	if (line.n > 0 && line.p[line.n - 1] == '\r')
+		line.n--;
+	return (line);
+}
+
+static void
+request_refuse(struct session *s, unsigned status)
+{
+	struct request *r = s->request;
+
+	if (r->in.line.p == NULL)
+		r->in.line = head_first_line(s);
+	if (r->uri.p == NULL)
+		r->uri = STR("/");
+	r->keepalive = false;
+	request_log(r, LOG_INFO, 0, "client sent invalid request (answered %u)", status);
+	request_go(r, request_fail(r, status));
+}
+
+/* A whole head is there: the request begins. */
+static void
+head_complete(struct session *s, const struct request_head *head, size_t length)
+{
+	struct request *r = s->request;
+	const struct core_location *core;
+	int status;
+
+	r->in.bytes = length;
+	head_rest(s, length);
+	timer_cancel(&s->timer);
+	session_set_state(s, SESSION_BUSY);
+	status = request_accept_head(r, s->listen, head);
+	core = r->location->core;
+	if (s->requests >= core->keepalive_requests ||
+	    clock_mono_ms() - s->opened_ms > core->keepalive_time)
+		r->keepalive = false;
+	framing_decoder_init(&s->decoder, &r->in.framing);
+	s->continue_owed = status == 0 && !r->body_done && r->in.version >= 11 &&
+	    fields_has_token(&r->in.fields, FIELD_EXPECT, STR("100-continue"));
+	if (status == 0 && s->plain_on_tls)
+		status = 497;
+	if (status != 0)
+		request_refuse(s, (unsigned)status);
+	else
+		request_run(r);
+}
+
+/* One step of reading a head.  False: wait. */
+static bool
+session_read_head(struct session *s)
+{
+	const struct core_server *core = s->listen->default_server->core;
+	struct parse_limits limits = {
+		.line_max = core->large_client_header_buffers.size,
+		.field_max = core->large_client_header_buffers.size,
+		.underscores = core->underscores_in_headers,
+		.keep_invalid = !core->ignore_invalid_headers,
+	};
+	struct request_head head = { .items = s->thread->fields_scratch, .room = FIELDS_SCRATCH };
+	unsigned skipped = 0;
+	ssize_t rc;
+
+	if (!head_fill(s))
+		return (false);
+	rc = parse_request(s->head, s->head_used, s->head_seen, &limits, &head, &skipped);
+	s->head_seen = s->head_used;
+	if (rc == PARSE_PARTIAL && s->head_used == s->head_max)
+		rc = -494;
+	if (rc == PARSE_PARTIAL)
+		return (true);
+	if (rc > 0) {
+		head_complete(s, &head, (size_t)rc);
+	} else {
+		timer_cancel(&s->timer);
+		session_set_state(s, SESSION_BUSY);
+		s->closing = true;
+		request_refuse(s, (unsigned)-rc);
+	}
+	return (true);
+}
+
+/* ---- the body ---- */
+
+/* Decodes what is in s->in behind to.  BODY_MORE: all of it was used up. */
+static int
+body_decode(struct session *s, struct chain *to, uint64_t max)
+{
+	struct request *r = s->request;
+	uint64_t moved = 0;
+
+	while (!chain_is_empty(&s->in) && moved < max) {
+		struct buf *b = s->in.first;
+		size_t n = b->n > max - moved ? (size_t)(max - moved) : b->n, skip, data;
+		int rc = framing_decode(&s->decoder, b->p, n, &skip, &data);
+
+		if (rc < 0) {
+			r->keepalive = false;
+			return (rc);
+		}
+		chain_drop(&s->in, skip);
+		if (data > 0)
+			chain_move(to, &s->in, data);
+		moved += data;
+		r->body_received += data;
+		if (rc == 1) {
+			r->body_done = true;
+			timer_cancel(&s->timer);
+			return (BODY_END);
+		}
+	}
+	return (BODY_MORE);
+}
+
+static int
+http1_read_body(struct request *r, struct chain *to, uint64_t max)
+{
+	struct session *s = r->session;
+	uint64_t before = to->bytes;
+	ssize_t n;
+	int rc;
+
+	if (r->body_done)
+		return (BODY_END);
+	if (s->failed)
+		return (BODY_GONE);
+	if (s->body_timed_out)
+		return (-408);
+	s->body_wanted = false;
+	if (s->continue_owed && chain_is_empty(&s->in)) {
+		s->continue_owed = false;
+		session_send_info(r, 100, NULL);
+	}
+	for (;;) {
+		rc = body_decode(s, to, max - (to->bytes - before));
+		if (rc != BODY_MORE || to->bytes - before >= max)
+			return (rc);
+		n = conn_recv_chain(s->conn, &s->in, DISCARD_CHUNK);
+		if (n == CONN_AGAIN)
+			break;
+		if (n <= 0) {
+			request_log(r, LOG_INFO, n < 0 ? s->conn->error : 0,
+			    "client prematurely closed connection while reading client request body");
+			r->keepalive = false;
+			s->closing = true;
+			return (BODY_GONE);
+		}
+	}
+	s->body_wanted = true;
+	timer_arm(s->thread->loop, &s->timer, r->location->core->client_body_timeout,
+	    session_timed_out);
+	return (BODY_MORE);
+}
+
+/* Reads and drops what is left of the body.  1 done, 0 wait, -1 give up. */
+static int
+session_discard(struct session *s)
+{
+	struct request *r = s->request;
+	struct chain dropped = { 0 };
+	int rc;
+
+	for (;;) {
+		rc = http1_read_body(r, &dropped, DISCARD_CHUNK);
+		s->discarded += dropped.bytes;
+		chain_clear(&dropped);
+		if (rc == BODY_END)
+			return (1);
+		if (rc < 0 || clock_mono_ms() >= s->linger_until)
+			return (-1);
+		if (s->body_wanted)
+			break;
+	}
+	timer_arm(s->thread->loop, &s->timer, r->location->core->lingering_timeout, session_timed_out);
+	return (0);
+}
+
+/* ---- after the answer ---- */
+
+/* nginx's lingering_close: our FIN, then what the client still sends is read so that no RST destroys the answer. */
+static void
+session_linger(struct session *s, const struct core_location *core)
+{
+	session_out_end(s);
+	chain_clear(&s->in);
+	conn_shutdown(s->conn);
+	session_set_state(s, SESSION_LINGER);
+	s->linger_until = clock_mono_ms() + core->lingering_time;
+	timer_arm(s->thread->loop, &s->timer, core->lingering_timeout, session_timed_out);
+}
+
+/* One read of a lingering close.  False: wait, or closed. */
+static bool
+session_read_linger(struct session *s)
+{
+	struct iovec iov = { loop_scratch(s->thread->loop), LOOP_SCRATCH };
+	ssize_t n = conn_recv(s->conn, &iov, 1);
+
+	if (n == CONN_AGAIN)
+		return (false);
+	if (n <= 0 || clock_mono_ms() >= s->linger_until) {
+		session_close(s);
+		return (false);
+	}
+	return (true);
+}
+
+static void
+session_end(struct session *s)
+{
+	struct request *r = s->request;
+	const struct core_location *core = r->location->core;
+	bool linger = core->lingering_close == 2 || (core->lingering_close == 1 &&
+	    (!r->body_done || !chain_is_empty(&s->in) || s->plain_on_tls || r->in.line.p == NULL));
+
+	if (s->failed || s->aborted || !linger || s->conn->peer_closed) {
+		session_close(s);
+		return;
+	}
+	s->request = NULL;
+	session_linger(s, core);
+	request_finish(r);
+}
+
+/* The connection is free for the next request. */
+static void
+session_idle(struct session *s)
+{
+	struct request *r = s->request;
+	uint64_t keepalive = r->location->core->keepalive_timeout;
+
+	s->request = NULL;
+	request_finish(r);
+	timer_cancel(&s->gone_timer);
+	session_set_state(s, SESSION_IDLE);
+	timer_arm(s->thread->loop, &s->timer, keepalive, session_timed_out);
+}
+
+/* All of the answer is out.  False: wait, or closed. */
+static bool
+session_finish_request(struct session *s)
+{
+	struct request *r = s->request;
+
+	if (s->closing || s->aborted || s->thread->draining || !r->keepalive) {
+		session_end(s);
+		return (s->state == SESSION_LINGER);
+	}
+	if (r->body_done) {
+		session_idle(s);
+		return (true);
+	}
+	if (s->state != SESSION_DISCARD) {
+		if (s->continue_owed) {		/* the client never got its 100: it may or may not send */
+			session_end(s);
+			return (s->state == SESSION_LINGER);
+		}
+		session_set_state(s, SESSION_DISCARD);
+		s->linger_until = clock_mono_ms() + r->location->core->lingering_time;
+	}
+	switch (session_discard(s)) {
+	case 1:
+		session_idle(s);
+		return (true);
+	case 0:
+		return (false);
+	default:
+		session_end(s);
+		return (s->state == SESSION_LINGER);
+	}
+}
+
+/* The client left in the middle: the request decides whether it goes on. */
+static void
+session_lost(struct session *s)
+{
+	struct request *r = s->request;
+
+	if (s->gone_kept)
+		return;
+	if (r->events != NULL && r->events->on_gone != NULL && r->events->on_gone(r)) {
+		s->gone_kept = true;
+		return;
+	}
+	if (!r->out.ended && r->out.status != 408)
+		r->client_gone = true;
+	session_close(s);
+}
+
+/* ---- the turn ---- */
+
+static void	session_start_tls(struct session *);
+
+/* False: nothing more can be done now. */
+static bool
+session_step(struct session *s)
+{
+	switch (s->state) {
+	case SESSION_PREFACE:
+		switch (proxy_protocol_read(s->conn, &s->peer, &s->proxied)) {
+		case 1:
+			if (s->listen->ssl)
+				session_start_tls(s);
+			else
+				session_set_state(s, SESSION_IDLE);
+			return (true);
+		case 0:
+			return (false);
+		default:
+			session_close(s);
+			return (false);
+		}
+	case SESSION_HANDSHAKE:
+		switch (tls_handshake(s->conn)) {
+		case 1:
+			session_set_state(s, SESSION_IDLE);
+			return (true);
+		case 0:
+			return (false);
+		default:
+			if (tls_is_plain_http(s->conn)) {
+				tls_abandon(s->conn);
+				s->plain_on_tls = true;
+				session_set_state(s, SESSION_IDLE);
+				return (true);
+			}
+			log_write(s->listen->default_server->root->core->error_log,
+			    tls_error_is_peers(s->conn) ? LOG_INFO : LOG_CRIT, s->number, 0,
+			    "%s while SSL handshaking", tls_error(s->conn));
+			session_close(s);
+			return (false);
+		}
+	case SESSION_IDLE:
+	case SESSION_HEAD:
+		return (session_read_head(s));
+	case SESSION_BUSY:
+	case SESSION_DISCARD:
+		if (s->failed)
+			session_lost(s);
+		if (s->state == SESSION_CLOSED || !s->out_ended || (!chain_is_empty(&s->out) && !s->failed))
+			return (false);
+		return (session_finish_request(s));
+	case SESSION_LINGER:
+		return (session_read_linger(s));
+	case SESSION_TUNNEL:
+	case SESSION_CLOSED:
+		break;
+	}
+	return (false);
+}
+
+static void
+session_turn(struct session *s)
+{
+	assert(s->magic == SESSION_MAGIC);
+	if (s->reading || s->state == SESSION_CLOSED)
+		return;
+	s->reading = true;
+	while (session_step(s))
+		continue;
+	s->reading = false;
+	/* Whoever waits for a back end wants to know when the client leaves. */
+	if (s->state == SESSION_BUSY && !s->conn->joined && !s->failed)
+		conn_watch(s->conn);
+}
+
+static void
+half_close_fire(struct timer *timer)
+{
+	struct session *s = list_item(timer, struct session, gone_timer);
+
+	if (s->state != SESSION_BUSY)
+		return;
+	if (s->conn->sent != s->gone_sent) {
+		s->gone_sent = s->conn->sent;
+		timer_arm(s->thread->loop, &s->gone_timer, HALF_CLOSE_MS, half_close_fire);
+		return;
+	}
+	request_log(s->request, LOG_INFO, 0, "client closed connection");
+	session_gone(s);
+}
+
+static void
+session_event(struct conn *conn, unsigned events, void *arg)
+{
+	struct session *s = arg;
+	struct request *r = s->request;
+
+	(void)conn;
+	assert(s->magic == SESSION_MAGIC);
+	if (s->state == SESSION_CLOSED || s->state == SESSION_TUNNEL)
+		return;
+	if ((events & CONN_ERROR) != 0 && s->state == SESSION_BUSY) {
+		session_gone(s);
+		session_turn(s);
+		return;
+	}
+	if ((events & CONN_WRITE) != 0 && s->state >= SESSION_BUSY)
+		session_out_event(s);
+	if (s->state == SESSION_BUSY && s->body_wanted && (events & (CONN_READ | CONN_CLOSED)) != 0 &&
+	    r->events != NULL && r->events->on_body != NULL)
+		r->events->on_body(r);
+	if (s->state == SESSION_BUSY && (events & CONN_CLOSED) != 0 && !s->body_wanted &&
+	    !timer_is_armed(&s->gone_timer)) {
+		s->gone_sent = s->conn->sent;
+		timer_arm(s->thread->loop, &s->gone_timer, HALF_CLOSE_MS, half_close_fire);
+	}
+	session_turn(s);
+}
+
+/* ---- the other operations ---- */
+
+static struct conn *
+http1_tunnel(struct request *r, struct chain *leftover)
+{
+	struct session *s = r->session;
+
+	session_set_state(s, SESSION_TUNNEL);
+	s->closing = true;
+	timer_cancel(&s->timer);
+	timer_cancel(&s->gone_timer);
+	timer_cancel(&s->send_timer);
+	/* The queued head goes out through the tunnel's own chain. */
+	chain_append(leftover, &s->in);
+	return (s->conn);
+}
+
+void
+session_tunnel_done(struct request *r)
+{
+	struct session *s = r->session;
+
+	r->bytes_sent = s->conn->sent - s->sent_before;
+	conn_set_handler(s->conn, session_event, s);
+	session_set_state(s, SESSION_BUSY);
+	s->out_ended = true;
+	s->aborted = true;
+	session_soon(s);
+}
+
+static void
+http1_abort(struct request *r)
+{
+	struct session *s = r->session;
+
+	s->aborted = s->closing = true;
+	s->out_ended = true;
+	if (r->out.started && r->out.length < 0 && !r->out.chunked && !r->out.no_body)
+		s->reset = true;
+	session_flush(s);
+	session_soon(s);
+}
+
+static const struct session_ops http1_ops = {
+	.read_body = http1_read_body,
+	.send_info = session_send_info,
+	.send_head = session_send_head,
+	.send_body = session_send_body,
+	.tunnel = http1_tunnel,
+	.abort = http1_abort,
+};
+
+struct conn *
+session_conn(const struct request *r)
+{
+	return (r->session == NULL ? NULL : r->session->conn);
+}
+
+const struct listen *
+session_listen(const struct request *r)
+{
+	return (r->session->listen);
+}
+
+const struct addr *
+session_peer(const struct request *r)
+{
+	return (&r->session->peer);
+}
+
+void
+session_set_peer(struct session *s, const struct addr *addr)
+{
+	s->peer = *addr;
+}
+
+const struct listen *
+session_listen_of(const struct session *s)
+{
+	return (s->listen);
+}
+
+bool
+session_is_tls(const struct session *s)
+{
+	return (s->conn->tls != NULL);
+}
+
+const struct proxied_connection *
+session_proxied(const struct request *r)
+{
+	return (&r->session->proxied);
+}
+
+/* ---- opening, draining, new configurations ---- */
+
+static void
+session_start_tls(struct session *s)
+{
+	struct ssl_ctx_st *context = s->listen->default_server->tls;
+
+	if (context == NULL || tls_start(s->conn, context, true, STR(""), s) != 0) {
+		log_write(s->listen->default_server->root->core->error_log, LOG_ERR, s->number, 0,
+		    "no \"ssl_certificate\" is defined in server listening on SSL port while SSL handshaking");
+		session_close(s);
+		return;
+	}
+	session_set_state(s, SESSION_HANDSHAKE);
+}
+
+/* A wildcard's socket also serves addresses with servers of their own. */
+static const struct listen *
+listen_by_local_addr(const struct listen *listen, const struct conn *conn)
+{
+	struct addr local;
+
+	if (listen->covered.count == 0)
+		return (listen);
+	conn_local_addr(conn, &local);
+	VEC_EACH(&listen->covered, struct listen *, it)
+		if (addr_eq(&(*it)->addr, &local))
+			return (*it);
+	return (listen);
+}
+
+void
+session_open(struct http_thread *thread, const struct listen *listen, int fd,
+    const struct addr *peer)
+{
+	struct session *s = xcalloc(1, sizeof(*s));
+
+	s->magic = SESSION_MAGIC;
+	s->thread = thread;
+	s->conn = conn_open(thread->loop, fd, peer);
+	s->listen = listen_by_local_addr(listen, s->conn);
+	s->peer = *peer;
+	s->number = atomic_fetch_add(&session_numbers, 1) + 1;
+	s->opened_ms = clock_mono_ms();
+	s->task.run = session_task;
+	list_init(&s->task.link);
+	list_push_back(&thread->sessions, &s->link);
+	thread->connections++;
+	conn_set_handler(s->conn, session_event, s);
+	timer_arm(thread->loop, &s->timer, s->listen->default_server->core->client_header_timeout,
+	    session_timed_out);
+	s->state = SESSION_IDLE;
+	if (s->listen->proxy_protocol)
+		session_set_state(s, SESSION_PREFACE);
+	else if (s->listen->ssl)
+		session_start_tls(s);
+	session_turn(s);
+}
+
+void
+session_drain_all(struct http_thread *thread)
+{
+	thread->draining = true;
+	LIST_EACH_SAFE(&thread->sessions, it, after) {
+		struct session *s = list_item(it, struct session, link);
+
+		s->closing = true;
+		if (s->state == SESSION_IDLE || s->state == SESSION_LINGER)
+			session_close(s);
+	}
+}
+
+void
+session_close_all(struct http_thread *thread)
+{
+	LIST_EACH_SAFE(&thread->sessions, it, after)
+		session_close(list_item(it, struct session, link));
+}
+
+void
+session_adopt_conf(struct http_thread *thread, struct http_conf *http)
+{
+	thread->current = http;
+	LIST_EACH(&thread->sessions, it) {
+		struct session *s = list_item(it, struct session, link);
+		const struct listen *found = NULL;
+
+		if (s->removed != NULL)
+			continue;
+		VEC_EACH(&http->listens, struct listen *, l)
+			if (addr_eq(&(*l)->addr, &s->listen->addr))
+				found = *l;
+		if (found == NULL && s->listen->wildcard != NULL)
+			VEC_EACH(&http->listens, struct listen *, l)
+				if (addr_eq(&(*l)->addr, &s->listen->wildcard->addr))
+					found = *l;
+		if (found != NULL) {
+			s->listen = found;
+			continue;
+		}
+		s->removed = s->listen->http;
+		http_conf_pin(s->removed, loop_index(thread->loop));
+		s->closing = true;
+	}
+}

@@ -1,0 +1,90 @@
+#ifndef WPROXY_HTTP_SESSION_STATE_H
+#define WPROXY_HTTP_SESSION_STATE_H
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "http/framing.h"
+#include "http/proxy_protocol.h"
+#include "http/session.h"
+#include "net/conn.h"
+#include "net/loop.h"
+
+/*
+ * An HTTP/1 session, for session.c (its life and what is read) and
+ * session_out.c (what is sent) only.  Owns the conn and the request.
+ */
+enum session_state {
+	SESSION_PREFACE,	/* PROXY protocol line expected */
+	SESSION_HANDSHAKE,	/* TLS */
+	SESSION_IDLE,		/* between requests; holds no buffer */
+	SESSION_HEAD,		/* part of a head was read */
+	SESSION_BUSY,		/* a request runs or its answer is being sent */
+	SESSION_DISCARD,	/* answered; the rest of its body is read and dropped */
+	SESSION_TUNNEL,		/* the conn is lent to a tunnel */
+	SESSION_LINGER,		/* our FIN is out; what still comes is dropped */
+	SESSION_CLOSED		/* buried at the end of the turn */
+};
+
+struct session {
+	unsigned magic;
+	enum session_state state;
+	struct list link;		/* thread->sessions */
+	struct http_thread *thread;
+	const struct listen *listen;	/* of the thread's current configuration; NULL: address was removed */
+	struct conn *conn;
+	struct addr peer;		/* as realip or the PROXY protocol replaced it */
+	struct request *request;	/* NULL between requests */
+	unsigned long number;
+	unsigned requests;
+	uint64_t opened_ms;		/* monotonic */
+
+	/* Reading. */
+	char *head;			/* in the request's pool while its head is read */
+	size_t head_used, head_seen, head_room, head_max;
+	struct chain in;		/* read, not consumed: body, pipelined requests */
+	struct framing_decoder decoder;
+	bool body_wanted;		/* read_body() said MORE: on_body is owed */
+	bool continue_owed;		/* the client waits for 100 Continue */
+	bool reading;			/* inside session_read(): no recursion */
+	uint64_t discarded;
+
+	/* Sending. */
+	struct chain out;
+	bool out_ended;			/* the last byte is in out, or was sent */
+	bool was_full;			/* on_drain is owed */
+	bool blocked;			/* the socket took less than it was given */
+	bool failed;			/* nothing can be sent any more */
+	bool aborted;			/* what was queued is sent, then the connection is cut */
+	bool reset;			/* end with RST: a FIN would look like a clean end */
+	bool closing;			/* no request follows this one */
+	bool gone_kept;			/* the request goes on without its client */
+	bool plain_on_tls;		/* HTTP came where TLS was expected: 497 */
+	struct http_conf *removed;	/* pinned: its listen is gone from the current configuration */
+	uint64_t sent_before;		/* conn->sent when the request began */
+
+	struct timer timer;		/* the one deadline of the state */
+	struct timer send_timer;	/* send_timeout */
+	struct timer rate_timer;	/* limit_rate */
+	struct timer gone_timer;	/* FIN seen while busy: half-close or leaving? */
+	uint64_t gone_sent;		/* conn->sent when it was armed */
+	uint64_t linger_until;		/* monotonic ms */
+	bool body_timed_out;
+	struct proxied_connection proxied;
+	struct grave grave;
+	struct task task;		/* go on outside the request's callbacks */
+};
+#define SESSION_MAGIC	0x53455331u
+
+/* session.c */
+void	session_gone(struct session *);		/* the client left: tells the request */
+void	session_answered(struct session *);	/* all of the response was sent */
+/* session_out.c */
+void	session_out_begin(struct session *);	/* a request begins */
+void	session_flush(struct session *);
+void	session_out_event(struct session *);	/* the socket is writable */
+void	session_out_end(struct session *);	/* timers off, queue dropped */
+int	session_send_head(struct request *);
+int	session_send_body(struct request *, struct chain *, unsigned flags);
+void	session_send_info(struct request *, unsigned status, const struct fields *);
+
+#endif

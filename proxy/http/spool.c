@@ -1,0 +1,262 @@
+/*
+ * Bytes kept in memory, then in a temporary file.  A request body, or an answer
+ * that its client takes slowly.  Offsets are those of the whole; a byte at offset
+ * n stands at offset n of the file once there is one.
+ *
+ *	memory:  [start ... size)            (before the file)
+ *	file:    everything from start on    (memory is empty then)
+ */
+#define _GNU_SOURCE	/* O_CLOEXEC with openat-like flags, pwritev */
+#include "http/spool.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct spool {
+	struct owner owner;		/* counted by the maker and by bufs that point into the file */
+	struct spool_options options;
+	struct chain memory;
+	uint64_t start;			/* offset of the first byte in memory */
+	uint64_t size;
+	uint64_t charged_memory, charged_file;
+	int fd;
+	struct pool *pool;		/* for the path */
+	struct str path;
+};
+
+static atomic_uint_fast64_t memory_used, file_used, file_number;
+static uint64_t memory_bound = UINT64_C(1) << 30, file_bound = UINT64_C(1) << 40;
+
+void
+spool_set_bounds(uint64_t memory, uint64_t files)
+{
+	memory_bound = memory;
+	file_bound = files;
+}
+
+static void
+spool_release(struct owner *owner)
+{
+	struct spool *s = (struct spool *)owner;
+
+	chain_clear(&s->memory);
+	if (s->fd >= 0) {
+		(void)close(s->fd);
+		if (s->options.clean_file)
+			(void)unlink(s->path.p);
+	}
+	atomic_fetch_sub(&memory_used, s->charged_memory);
+	atomic_fetch_sub(&file_used, s->charged_file);
+	pool_free(s->pool);
+	free(s);
+}
+
+struct spool *
+spool_new(const struct spool_options *options)
+{
+	struct spool *s = xcalloc(1, sizeof(*s));
+
+	s->owner.refs = 1;
+	s->owner.release = spool_release;
+	s->options = *options;
+	s->fd = -1;
+	return (s);
+}
+
+void
+spool_hold(struct spool *s)
+{
+	owner_hold(&s->owner);
+}
+
+void
+spool_drop(struct spool *s)
+{
+	owner_drop(&s->owner);
+}
+
+uint64_t
+spool_size(const struct spool *s)
+{
+	return (s->size);
+}
+
+bool
+spool_is_file(const struct spool *s)
+{
+	return (s->fd >= 0);
+}
+
+struct str
+spool_path(const struct spool *s)
+{
+	return (s->fd >= 0 ? s->path : STR(""));
+}
+
+/* nginx's names: ten digits, sub-folders from their end. */
+static struct str
+spool_file_name(struct spool *s, uint64_t number)
+{
+	char digits[24], folders[24];
+	size_t used = 0, end = 10;
+
+	(void)snprintf(digits, sizeof(digits), "%010llu", (unsigned long long)number % 10000000000ULL);
+	for (int i = 0; i < 3 && s->options.levels[i] != 0; i++) {
+		size_t n = s->options.levels[i];
+
+		end -= n;
+		memcpy(folders + used, digits + end, n);
+		used += n;
+		folders[used++] = '/';
+	}
+	return (pool_printf(s->pool, STR_FMT "/%.*s%s", STR_ARG(s->options.path), (int)used, folders,
+	    digits));
+}
+
+/* Open with O_EXCL; a name that is taken (another process' file) is passed over. */
+static int
+spool_open_file(struct spool *s)
+{
+	if (s->pool == NULL)
+		s->pool = pool_new(512);
+	for (int tries = 0; tries < 1000; tries++) {
+		s->path = spool_file_name(s, atomic_fetch_add(&file_number, 1) + 1);
+		s->fd = open(s->path.p, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (s->fd >= 0 || errno != EEXIST)
+			break;
+	}
+	if (s->fd < 0)
+		return (-1);
+	if (!s->options.keep_file && !s->options.clean_file)
+		(void)unlink(s->path.p);
+	return (0);
+}
+
+static bool
+charge(atomic_uint_fast64_t *used, uint64_t bound, uint64_t n)
+{
+	if (atomic_fetch_add(used, n) + n <= bound)
+		return (true);
+	atomic_fetch_sub(used, n);
+	return (false);
+}
+
+/* Writes all of the chain at offset; it is empty afterwards. */
+static int
+spool_write(struct spool *s, struct chain *chain, uint64_t offset)
+{
+	if (s->options.max != 0 && offset + chain->bytes > s->options.max) {
+		errno = EDQUOT;
+		return (-1);
+	}
+	if (!charge(&file_used, file_bound, chain->bytes)) {
+		errno = EDQUOT;
+		return (-1);
+	}
+	s->charged_file += chain->bytes;
+	while (!chain_is_empty(chain)) {
+		struct iovec iov[64];
+		int count = chain_iov(chain, iov, 64);
+		ssize_t n = pwritev(s->fd, iov, count, (off_t)offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			if (n == 0)
+				errno = ENOSPC;
+			return (-1);
+		}
+		chain_drop(chain, (uint64_t)n);
+		offset += (uint64_t)n;
+	}
+	return (0);
+}
+
+static int
+spool_spill(struct spool *s, struct str *path)
+{
+	*path = s->options.path;
+	if (spool_open_file(s) != 0)
+		return (-1);
+	*path = s->path;
+	if (spool_write(s, &s->memory, s->start) != 0)
+		return (-1);
+	atomic_fetch_sub(&memory_used, s->charged_memory);
+	s->charged_memory = 0;
+	return (0);
+}
+
+int
+spool_append(struct spool *s, struct chain *chain, struct str *path)
+{
+	uint64_t n = chain->bytes;
+
+	*path = s->path;
+	if (s->fd < 0) {
+		if (!s->options.file_only && s->memory.bytes + n <= s->options.memory &&
+		    charge(&memory_used, memory_bound, n)) {
+			s->charged_memory += n;
+			s->size += n;
+			chain_append(&s->memory, chain);
+			return (0);
+		}
+		if (spool_spill(s, path) != 0)
+			return (-1);
+	}
+	if (spool_write(s, chain, s->size) != 0)
+		return (-1);
+	s->size += n;
+	return (0);
+}
+
+void
+spool_read(struct spool *s, uint64_t offset, uint64_t n, struct chain *out)
+{
+	assert(offset >= s->start && offset + n <= s->size);
+	if (n == 0)
+		return;
+	if (s->fd >= 0) {
+		owner_hold(&s->owner);
+		chain_add_file(out, s->fd, (off_t)offset, n, &s->owner);
+		return;
+	}
+	offset -= s->start;
+	for (struct buf *b = s->memory.first; b != NULL && n > 0; b = b->next) {
+		size_t part;
+
+		if (offset >= b->n) {
+			offset -= b->n;
+			continue;
+		}
+		part = b->n - (size_t)offset < n ? b->n - (size_t)offset : (size_t)n;
+		if (b->owner == NULL) {		/* bytes inside the node: they die with the spool's chain */
+			chain_copy(out, str_make(b->p + offset, part));
+		} else {
+			owner_hold(b->owner);
+			chain_add(out, b->p + offset, part, b->owner);
+		}
+		n -= part;
+		offset = 0;
+	}
+}
+
+void
+spool_forget(struct spool *s, uint64_t offset)
+{
+	uint64_t n;
+
+	if (s->fd >= 0 || offset <= s->start)
+		return;
+	n = offset - s->start;
+	if (n > s->memory.bytes)
+		n = s->memory.bytes;
+	chain_drop(&s->memory, n);
+	s->start += n;
+	s->charged_memory -= n;
+	atomic_fetch_sub(&memory_used, n);
+}
