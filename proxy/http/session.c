@@ -139,6 +139,8 @@ request_begin(struct session *s)
 	s->requests++;
 	r->connection_number = s->number;
 	r->connection_requests = s->requests;
+	r->connection_start_ms = s->opened_ms;
+	r->pipelined = !chain_is_empty(&s->in);
 	s->head_max = core->large_client_header_buffers.count * core->large_client_header_buffers.size;
 	if (s->head_max < core->client_header_buffer_size)
 		s->head_max = core->client_header_buffer_size;

@@ -13,6 +13,7 @@
 #include "http/core.h"
 #include "http/credentials.h"
 #include "http/digest.h"
+#include "http/proxy_protocol.h"
 #include "http/request.h"
 #include "http/session.h"
 #include "http/site.h"
@@ -442,14 +443,27 @@ get_tcpinfo(struct request *r, const void *param, struct str name, struct str *v
 	return (give_uint(r, *(uint32_t *)((char *)&figures + PARAM_OF(param)), value));
 }
 
-/* No PROXY protocol header came: no value. */
+/* One side of what the PROXY protocol said. */
+enum proxied_part { PROXIED_CLIENT_ADDR, PROXIED_CLIENT_PORT, PROXIED_SERVER_ADDR, PROXIED_SERVER_PORT };
+
 static bool
-get_nothing(struct request *r, const void *param, struct str name, struct str *value)
+get_proxied(struct request *r, const void *param, struct str name, struct str *value)
 {
-	UNUSED(r);
-	UNUSED(param);
+	const struct proxied_connection *proxied;
+
 	UNUSED(name);
-	UNUSED(value);
+	if (session_conn(r) == NULL || !(proxied = session_proxied(r))->present)
+		return (false);
+	switch ((enum proxied_part)PARAM_OF(param)) {
+	case PROXIED_CLIENT_ADDR:
+		return (give_addr(r, &proxied->client, value));
+	case PROXIED_CLIENT_PORT:
+		return (give_port(r, &proxied->client, value));
+	case PROXIED_SERVER_ADDR:
+		return (give_addr(r, &proxied->server, value));
+	case PROXIED_SERVER_PORT:
+		return (give_port(r, &proxied->server, value));
+	}
 	return (false);
 }
 
@@ -571,10 +585,10 @@ static const struct var_row var_core_rows[] = {
 	{ "binary_remote_addr", get_binary_remote_addr, NULL, 0, NULL },
 	{ "remote_port", get_remote_port, NULL, 0, NULL },
 	{ "remote_user", get_remote_user, NULL, 0, NULL },
-	{ "proxy_protocol_addr", get_nothing, NULL, 0, NULL },
-	{ "proxy_protocol_port", get_nothing, NULL, 0, NULL },
-	{ "proxy_protocol_server_addr", get_nothing, NULL, 0, NULL },
-	{ "proxy_protocol_server_port", get_nothing, NULL, 0, NULL },
+	{ "proxy_protocol_addr", get_proxied, PARAM(PROXIED_CLIENT_ADDR), 0, NULL },
+	{ "proxy_protocol_port", get_proxied, PARAM(PROXIED_CLIENT_PORT), 0, NULL },
+	{ "proxy_protocol_server_addr", get_proxied, PARAM(PROXIED_SERVER_ADDR), 0, NULL },
+	{ "proxy_protocol_server_port", get_proxied, PARAM(PROXIED_SERVER_PORT), 0, NULL },
 	{ "scheme", get_scheme, NULL, 0, NULL },
 	{ "https", get_https, NULL, 0, NULL },
 	{ "connection", get_connection, NULL, 0, NULL },

@@ -144,8 +144,7 @@ get_sent_transfer_encoding(struct request *r, const void *param, struct str name
 {
 	UNUSED(param);
 	UNUSED(name);
-	if (!r->out.started || r->out.length >= 0 || r->out.no_body || r->in.version < 11 ||
-	    !r->location->core->chunked_transfer_encoding)
+	if (!r->out.chunked)
 		return (false);
 	*value = STR("chunked");
 	return (true);

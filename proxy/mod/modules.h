@@ -1,0 +1,38 @@
+#ifndef WPROXY_MOD_MODULES_H
+#define WPROXY_MOD_MODULES_H
+
+#include "http/filter.h"
+#include "http/module.h"
+
+/*
+ * What modules.c puts into its tables, where a file of mod/ has no header of its
+ * own.  A plain list: a module, its steps, its filters.
+ */
+extern struct module rewrite_module;
+enum step_result	server_rewrite_step(struct request *);	/* before find_location */
+enum step_result	rewrite_step(struct request *);		/* after limit_except; relocates */
+
+extern struct module map_module;
+extern struct module split_clients_module;
+extern struct module geo_module;
+
+extern struct module headers_module;
+extern const struct filter headers_filter;	/* add_header, expires, add_trailer */
+
+extern struct module access_module;
+/* Behind find_location, and where named locations are entered: limit_except's settings. */
+enum step_result	limit_except_step(struct request *);
+enum step_result	access_step(struct request *);		/* allow, deny, auth_basic, satisfy */
+
+extern struct module realip_module;
+enum step_result	realip_step(struct request *);		/* first: by the server's settings */
+enum step_result	realip_location_step(struct request *);	/* before the limits: by the location's */
+
+extern struct module limit_req_module;
+extern struct module limit_conn_module;
+enum step_result	limit_req_step(struct request *);	/* once */
+enum step_result	limit_conn_step(struct request *);	/* once */
+
+extern struct module ssl_module;
+
+#endif
