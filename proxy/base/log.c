@@ -46,7 +46,7 @@ static _Thread_local bool deferred;
 
 static struct log_file stderr_file = { .refs = 1, .fd = STDERR_FILENO, .keep_fd = true,
 	.path = (char []){ "" } };
-static const struct log stderr_log = { NULL, &stderr_file, LOG_NOTICE };
+static const struct log stderr_log = { .file = &stderr_file, .level = LOG_NOTICE };
 static const struct log *_Atomic default_log = &stderr_log;
 
 static const char *const level_names[] = { "stderr", "emerg", "alert", "crit", "error", "warn",
@@ -296,19 +296,29 @@ line_add_error(char *line, size_t n, int err)
 	    strerror_r(err, text, sizeof(text)))));
 }
 
+static void
+brief_write(struct log_file *file, enum log_level level, struct str text)
+{
+	char line[LINE_MAX_LEN + 32];
+	int n = snprintf(line, sizeof(line), "wproxy: [%s] " STR_FMT, level_names[level],
+	    STR_ARG(text));
+
+	log_file_write(file, str_make(line, (size_t)n), 1, 0);
+}
+
 void
 log_write(const struct log *log, enum log_level level, unsigned long connection, int err,
     const char *format, ...)
 {
 	char line[LINE_MAX_LEN];
 	va_list args;
-	size_t n;
+	size_t n, prefix;
 
 	if (log == NULL)
 		log = log_default();
 	if (!log_enabled(log, level))
 		return;
-	n = line_prefix(line, level, connection);
+	n = prefix = line_prefix(line, level, connection);
 	va_start(args, format);
 	n = text_grown(n, sizeof(line), vsnprintf(line + n, sizeof(line) - n, format, args));
 	va_end(args);
@@ -318,8 +328,11 @@ log_write(const struct log *log, enum log_level level, unsigned long connection,
 	for (; log != NULL; log = log->next) {
 		if (log->level < level)
 			continue;
-		/* What may come before a crash must not wait in a buffer. */
-		log_file_write(log->file, str_make(line, n), level <= LOG_CRIT ? 1 : 0, 0);
+		if (log->brief)
+			brief_write(log->file, level, str_skip(str_make(line, n), prefix));
+		else
+			/* What may come before a crash must not wait in a buffer. */
+			log_file_write(log->file, str_make(line, n), level <= LOG_CRIT ? 1 : 0, 0);
 	}
 }
 

@@ -44,6 +44,7 @@ struct log {
 	const struct log *next;
 	struct log_file *file;
 	enum log_level level;
+	bool brief;	/* "wproxy: [emerg] text", without time and number: a person's terminal */
 };
 
 /* Error log of last resort and of the main level; set by main/. */

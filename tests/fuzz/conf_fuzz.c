@@ -221,7 +221,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	static struct log_file *nowhere;
 	struct str text = { (const char *)bytes, size };
-	struct log log = { NULL, NULL, LOG_DEBUG };
+	struct log log = { .level = LOG_DEBUG };
 	struct pool *pool = pool_new(0);
 
 	if (nowhere == NULL)

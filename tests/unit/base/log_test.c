@@ -47,7 +47,7 @@ file_text(const char *name)
 START_TEST(shape_of_a_line)
 {
 	struct log_file *file = log_file_open(path, -1);
-	struct log log = { NULL, file, LOG_INFO };
+	struct log log = { .file = file, .level = LOG_INFO };
 	char want[256], date[32];
 	struct str now;
 
@@ -68,7 +68,7 @@ END_TEST
 START_TEST(long_lines_are_cut)
 {
 	struct log_file *file = log_file_open(path, -1);
-	struct log log = { NULL, file, LOG_INFO };
+	struct log log = { .file = file, .level = LOG_INFO };
 	struct str s;
 	char *body = malloc(5000);
 
@@ -102,7 +102,8 @@ END_TEST
 START_TEST(every_target_by_its_level)
 {
 	struct log_file *a = log_file_open(path, -1), *b = log_file_open(other, -1);
-	struct log fine = { NULL, b, LOG_DEBUG }, log = { &fine, a, LOG_ERR };
+	struct log fine = { .file = b, .level = LOG_DEBUG };
+	struct log log = { .next = &fine, .file = a, .level = LOG_ERR };
 
 	ck_assert(log_enabled(&log, LOG_DEBUG));
 	ck_assert(!log_enabled(NULL, LOG_EMERG));
@@ -122,7 +123,7 @@ END_TEST
 START_TEST(deferred_until_flush)
 {
 	struct log_file *file = log_file_open(path, -1);
-	struct log log = { NULL, file, LOG_DEBUG };
+	struct log log = { .file = file, .level = LOG_DEBUG };
 
 	log_thread_deferred(true);
 	log_file_write(file, STR("one\n"), 0, 0);

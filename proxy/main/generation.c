@@ -1,0 +1,185 @@
+/*
+ * A configuration from its first byte to its last use.  The master loads it
+ * from files, the worker from the master's record; both get the same.  Called
+ * by master.c (start, reload, -t, -s) and worker.c (reload).
+ *
+ *	loaded -> [worker: published -> adopted by each loop -> retired] -> freed
+ */
+#include "main/generation.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "http/module.h"
+
+static struct generation *
+generation_of(struct conf *cf)
+{
+	return (list_item(cf, struct generation, cf));
+}
+
+/* struct conf's open_log. */
+static struct log_file *
+log_open(struct conf *cf, struct str path)
+{
+	struct generation *gen = generation_of(cf);
+	struct log_file *file;
+
+	if (str_starts(path, STR("syslog:"))) {
+		conf_error_at(cf, 1, "\"syslog:\" is not built in");
+		return (NULL);
+	}
+	if (!str_eq(path, STR("stderr")))
+		path = conf_path_in_prefix(cf, path);
+	file = logs_use(gen->logs, path, &gen->logs_used, gen->pool);
+	if (file == NULL)
+		conf_error_errno(cf, errno, "open() \"" STR_FMT "\" failed", STR_ARG(path));
+	return (file);
+}
+
+static const struct conf_vocabulary *
+vocabulary_new(struct pool *pool)
+{
+	struct conf_vocabulary *v = pool_new_object(pool, struct conf_vocabulary);
+	struct conf_table *tables = pool_zalloc(pool, (module_count + 1) * sizeof(*tables));
+
+	for (unsigned i = 0; i < module_count; i++)
+		tables[i + 1] = (struct conf_table){ modules[i]->rows, modules[i]->index };
+	tables[0] = (struct conf_table){ process_module.rows, process_module.index };
+	v->tables = tables;
+	v->table_count = module_count + 1;
+	v->contexts = context_names;
+	return (v);
+}
+
+/* Answers every question with an empty http {}. */
+static int
+empty_read(struct conf_source *source, struct pool *pool, struct str path, struct str *bytes)
+{
+	(void)source;
+	(void)path;
+	*bytes = pool_strdup(pool, STR("http {}"));
+	return (0);
+}
+
+static int
+empty_glob(struct conf_source *source, struct pool *pool, struct str pattern, struct vec *names)
+{
+	(void)source;
+	(void)pool;
+	(void)pattern;
+	(void)names;
+	return (0);
+}
+
+/* A file may do without http {}; everything above would rather not. */
+static int
+http_read_default(struct conf *cf, struct conf_frame *frame)
+{
+	struct conf_source empty = { empty_read, empty_glob }, *source = cf->source;
+	size_t files = cf->files.count;
+	int rc;
+
+	if (http_conf_of(cf) != NULL)
+		return (0);
+	cf->source = &empty;
+	rc = conf_read(cf, STR("/http"), frame);
+	cf->source = source;
+	cf->files.count = files;
+	return (rc);
+}
+
+static int
+generation_read(struct generation *gen, const struct options *options)
+{
+	struct conf *cf = &gen->cf;
+	struct conf_values *values;
+	struct conf_frame frame;
+
+	values = conf_values_new(gen->pool, process_module.rows,
+	    process_module.size[SCOPE_PROCESS]);
+	gen->process = values->data;
+	process_frame(values, &frame);
+	if (options->directives.n > 0 &&
+	    conf_read_text(cf, options->directives, &frame) != 0)
+		return (-1);
+	if (conf_read(cf, options->conf_path, &frame) != 0)
+		return (-1);
+	if (http_read_default(cf, &frame) != 0)
+		return (-1);
+	/* process_complete() sets defaults as if they were written at this level. */
+	cf->frame = &frame;
+	if (process_complete(cf, values) != 0)
+		return (-1);
+	cf->frame = NULL;
+	return (0);
+}
+
+/* The main level's error_log, or that of -e and the build, at level error. */
+static int
+generation_open_log(struct generation *gen, const struct options *options)
+{
+	struct log *log;
+
+	if ((gen->log = gen->process->error_log) != NULL)
+		return (0);
+	log = pool_new_object(gen->pool, struct log);
+	log->level = LOG_ERR;
+	log->file = log_open(&gen->cf, options->error_log);
+	gen->log = log;
+	return (log->file == NULL ? -1 : 0);
+}
+
+struct generation *
+generation_load(const struct generation_input *in)
+{
+	struct generation *gen = xcalloc(1, sizeof(*gen));
+	struct conf *cf = &gen->cf;
+	bool ok;
+
+	process_module.index = module_count;
+	gen->pool = pool_new(16384);
+	gen->logs = in->logs;
+	gen->logs_used = VEC_OF(void *);
+	cf->pool = gen->pool;
+	cf->temp = pool_new(0);
+	cf->source = in->source;
+	cf->vocabulary = vocabulary_new(cf->temp);
+	cf->prefix = in->options->prefix;
+	cf->folder = in->options->conf_folder;
+	cf->log = in->messages;
+	cf->caret = in->options->test;
+	cf->open_log = log_open;
+	ok = generation_read(gen, in->options) == 0 &&
+	    generation_open_log(gen, in->options) == 0;
+	pool_free(cf->temp);
+	cf->temp = NULL;
+	cf->source = NULL;
+	cf->log = NULL;
+	if (!ok) {
+		generation_free(gen);
+		return (NULL);
+	}
+	gen->http = http_conf_of(cf);
+	gen->http->generation = gen;
+	return (gen);
+}
+
+void
+generation_free(struct generation *gen)
+{
+	if (gen == NULL)
+		return;
+	logs_release(gen->logs, &gen->logs_used);
+	pool_free(gen->pool);
+	free(gen);
+}
+
+const struct listen *
+generation_listen(const struct generation *gen, const struct addr *addr)
+{
+	VEC_EACH(&gen->http->listens, struct listen *, it)
+		if ((*it)->wildcard == NULL && addr_eq(&(*it)->addr, addr))
+			return (*it);
+	return (NULL);
+}

@@ -1,0 +1,15 @@
+#ifndef WPROXY_MAIN_PIDFILE_H
+#define WPROXY_MAIN_PIDFILE_H
+
+#include <sys/types.h>
+
+#include "base/str.h"
+
+/* The file that holds the master's number.  -1 after logging. */
+int	pidfile_write(struct str path, pid_t) __attribute__((warn_unused_result));
+int	pidfile_read(struct str path, pid_t *) __attribute__((warn_unused_result));
+int	pidfile_rename(struct str from, struct str to) __attribute__((warn_unused_result));
+/* Only while it holds this pid: another master may have taken the name. */
+void	pidfile_remove(struct str path, pid_t);
+
+#endif

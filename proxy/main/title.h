@@ -1,0 +1,12 @@
+#ifndef WPROXY_MAIN_TITLE_H
+#define WPROXY_MAIN_TITLE_H
+
+/*
+ * What ps shows.  title_init() moves the environment out of the way and returns
+ * a copy of argv for everybody else; once, first thing in main().
+ */
+char	**title_init(int argc, char **argv);
+/* "wproxy: TEXT". */
+void	  title_set(const char *text);
+
+#endif
