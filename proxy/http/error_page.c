@@ -12,6 +12,7 @@
 #include <assert.h>
 
 #include "base/encode.h"
+#include "config.h"
 #include "http/core.h"
 #include "http/request.h"
 #include "http/response.h"

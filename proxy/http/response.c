@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/encode.h"
+#include "config.h"
 #include "http/core.h"
 #include "http/filter.h"
 #include "http/session.h"
@@ -195,12 +196,31 @@ framing_start(struct request *r, void **state)
 	return (FILTER_SKIP);
 }
 
+/* The last chunk and the trailer section behind it. */
+static void
+add_last_chunk(struct request *r, struct chain *out)
+{
+	const struct fields *trailers = &r->out.trailers;
+
+	if (trailers->count == 0) {
+		chain_add_small(out, STR("0\r\n\r\n"));
+		return;
+	}
+	chain_add_small(out, STR("0\r\n"));
+	for (unsigned i = 0; i < trailers->count; i++) {
+		struct str line = pool_printf(r->pool, STR_FMT ": " STR_FMT "\r\n",
+		    STR_ARG(trailers->items[i].name), STR_ARG(trailers->items[i].value));
+
+		chain_add(out, line.p, line.n, NULL);
+	}
+	chain_add_small(out, STR("\r\n"));
+}
+
 static int
 framing_bytes(struct request *r, void *state, struct chain *in, struct chain *out, unsigned flags)
 {
 	char size[20];
 
-	(void)r;
 	(void)state;
 	if (in->bytes > 0) {
 		size_t n = encode_uint_hex(size, in->bytes);
@@ -209,10 +229,10 @@ framing_bytes(struct request *r, void *state, struct chain *in, struct chain *ou
 		size[n++] = '\n';
 		chain_add_small(out, str_make(size, n));
 		chain_append(out, in);
-		chain_add_small(out, (flags & SEND_LAST) != 0 ? STR("\r\n0\r\n\r\n") : STR("\r\n"));
-	} else if ((flags & SEND_LAST) != 0) {
-		chain_add_small(out, STR("0\r\n\r\n"));
+		chain_add_small(out, STR("\r\n"));
 	}
+	if ((flags & SEND_LAST) != 0)
+		add_last_chunk(r, out);
 	return (0);
 }
 

@@ -493,7 +493,7 @@ get_version(struct request *r, const void *param, struct str name, struct str *v
 	UNUSED(r);
 	UNUSED(param);
 	UNUSED(name);
-	*value = STR(PACKAGE_VERSION);
+	*value = STR(WPROXY_VERSION);
 	return (true);
 }
 
