@@ -105,25 +105,20 @@ word_push(struct lexer *lx, struct vec *words, size_t start, size_t end, bool qu
 	word->quoted = quoted;
 }
 
-/* Steps over a byte; a backslash takes the one behind it along.  False: that one is missing. */
-static bool
-lexer_step_escaped(struct lexer *lx)
-{
-	bool escape = lx->bytes.p[lx->pos] == '\\';
-
-	lexer_step(lx);
-	if (!escape)
-		return (true);
-	if (lexer_is_at_end(lx))
-		return (false);
-	lexer_step(lx);
-	return (true);
-}
-
 static bool
 word_is_too_long(const struct lexer *lx, size_t start)
 {
 	return (lx->at.file.n > 0 && lx->pos - start >= LEX_WORD_MAX);
+}
+
+/* Steps over the blank behind a word, which nginx counts as a part of it. */
+static enum lex_end
+lexer_blank(struct lexer *lx, size_t start)
+{
+	lexer_step(lx);
+	if (!lexer_is_at_end(lx) && word_is_too_long(lx, start))
+		return (lexer_fail_long(lx, start, 0));
+	return (LEX_SEMICOLON);
 }
 
 /* A word in quotes.  LEX_SEMICOLON: the word is there (nothing is said about its end). */
@@ -131,6 +126,7 @@ static enum lex_end
 lexer_quoted(struct lexer *lx, struct vec *words)
 {
 	char quote = lx->bytes.p[lx->pos], c;
+	bool escaped = false;
 	size_t start;
 
 	lexer_step(lx);
@@ -140,28 +136,34 @@ lexer_quoted(struct lexer *lx, struct vec *words)
 			return (lexer_fail_end(lx));
 		if (word_is_too_long(lx, start))
 			return (lexer_fail_long(lx, start, quote));
-		if (lx->bytes.p[lx->pos] == quote)
+		c = lx->bytes.p[lx->pos];
+		if (c == quote && !escaped)
 			break;
-		if (!lexer_step_escaped(lx))
-			return (lexer_fail_end(lx));
+		escaped = c == '\\' && !escaped;
+		lexer_step(lx);
 	}
 	word_push(lx, words, start, lx->pos, true);
 	lexer_step(lx);
 	if (lexer_is_at_end(lx))
 		return (lexer_fail_directive(lx, words));
+	if (word_is_too_long(lx, start))
+		return (lexer_fail_long(lx, start, 0));
 	c = lx->bytes.p[lx->pos];
-	if (is_blank(c) || c == ';' || c == '{' || c == ')')
+	if (is_blank(c))
+		return (lexer_blank(lx, start));
+	if (c == ';' || c == '{' || c == ')')
 		return (LEX_SEMICOLON);
 	lx->mark = lx->at;
 	return (lexer_fail_byte(lx, c));
 }
 
-/* A word without quotes; what ends it is left unread. */
+/* A word without quotes; a sign that ends it is left unread. */
 static enum lex_end
 lexer_bare(struct lexer *lx, struct vec *words)
 {
 	size_t start = lx->pos;
 	bool variable = false;	/* behind '$', where '{' belongs to the word */
+	bool escaped = false;
 
 	for (;;) {
 		char c;
@@ -171,18 +173,17 @@ lexer_bare(struct lexer *lx, struct vec *words)
 		if (word_is_too_long(lx, start))
 			return (lexer_fail_long(lx, start, 0));
 		c = lx->bytes.p[lx->pos];
-		if (c == '{' && variable) {
-			lexer_step(lx);
-			continue;
-		}
-		if (is_blank(c) || c == ';' || c == '{')
-			break;
-		variable = c == '$';
-		if (!lexer_step_escaped(lx))
-			return (lexer_fail_directive(lx, words));
+		if (!escaped && !(c == '{' && variable)) {
+			if (is_blank(c) || c == ';' || c == '{')
+				break;
+			variable = c == '$';
+			escaped = c == '\\';
+		} else
+			escaped = false;
+		lexer_step(lx);
 	}
 	word_push(lx, words, start, lx->pos, false);
-	return (LEX_SEMICOLON);
+	return (is_blank(lx->bytes.p[lx->pos]) ? lexer_blank(lx, start) : LEX_SEMICOLON);
 }
 
 static void

@@ -146,6 +146,12 @@ START_TEST(long_word_is_refused)
 	struct lexer lx;
 
 	ck_assert_ptr_null(strchr(text_shown(long_text("\na ", 4095, ";"), &lx).p, '!'));
+	/* A blank that ends the word, or the closing quote, counts. */
+	ck_assert_ptr_null(strchr(text_shown(long_text("\na ", 4094, " ;"), &lx).p, '!'));
+	ck_assert_ptr_nonnull(strchr(text_shown(long_text("\na ", 4095, " ;"), &lx).p, '!'));
+	ck_assert_ptr_null(strchr(text_shown(long_text("\na \"", 4094, "\";"), &lx).p, '!'));
+	ck_assert_str_eq(text_shown(long_text("\na \"", 4095, "\";"), &lx).p,
+	    "!too long parameter \"bbbbbbbbbb...\" started");
 	ck_assert_str_eq(text_shown(long_text("\na ", 4096, ";\n"), &lx).p,
 	    "!too long parameter \"bbbbbbbbbb...\" started");
 	ck_assert_uint_eq(lx.at.line, 2);
