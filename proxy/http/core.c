@@ -445,7 +445,11 @@ core_map_uri(struct request *r, struct str uri, struct str *path)
 		*path = parts[0];
 		return (0);
 	} else {
-		parts[1] = str_skip(uri, core->alias_prefix);
+		/* try_files may name a file that is not below the location's own prefix. */
+		parts[1] = uri;
+		if (uri.n >= core->alias_prefix && r->uri.n >= core->alias_prefix &&
+		    memcmp(uri.p, r->uri.p, core->alias_prefix) == 0)
+			parts[1] = str_skip(uri, core->alias_prefix);
 		/* A ".." that only the concatenation makes would leave the aliased folder. */
 		if (parts[0].n > 0 && parts[1].n >= 2 && str_starts(parts[1], STR("..")) &&
 		    (parts[1].n == 2 || parts[1].p[2] == '/') && parts[0].p[parts[0].n - 1] == '/')

@@ -112,8 +112,8 @@ shown_status(unsigned status)
 	return (status);
 }
 
-static struct str
-built_in_page(struct request *r, unsigned status)
+struct str
+error_page_text(struct request *r, unsigned status)
 {
 	unsigned shown = shown_status(status);
 	struct str reason = status_reason(shown);
@@ -147,7 +147,7 @@ status_ends_connection(unsigned status)
 static enum step_result
 answer_built_in(struct request *r, unsigned status)
 {
-	struct str page = built_in_page(r, status);
+	struct str page = error_page_text(r, status);
 
 	if (status == 444) {
 		r->out.status = 444;

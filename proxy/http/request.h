@@ -57,6 +57,7 @@ struct response {
 	bool no_body;			/* HEAD, 204, 304: body bytes are dropped */
 	bool from_upstream;		/* a back end's answer */
 	bool ended;			/* the last body byte was given to resp_write() */
+	struct str page;		/* replaces the body (resp_replace); absent: none */
 	struct str date, server;	/* a back end's own, passed on where proxy_pass_header says so */
 };
 
@@ -127,6 +128,7 @@ struct request {
 	struct location *failed;	/* the location whose error_page applies (D7 keeps its CORS headers) */
 	struct location *jumped_from;	/* the location whose try_files entered this named one (D1) */
 	bool error_fallback_used;	/* D1: once */
+	struct str authenticate;	/* WWW-Authenticate of the 401 being answered (headers filter); absent: none */
 	struct str redirect_location;	/* Location of the redirect being answered; absent: none */
 	bool cycle;			/* too many reroutes: no error page any more */
 	bool error_page_used;		/* recursive_error_pages off: one page only */
@@ -199,6 +201,9 @@ void	request_go(struct request *, enum step_result);
  * page.  Also for 301..308 (redirect_location).  Returns what a step returns.  status 444 closes.
  */
 enum step_result	request_fail(struct request *, unsigned status);
+/* Steps of this floor, for modules.c. */
+enum step_result	find_location_step(struct request *);
+enum step_result	content_step(struct request *);
 /* The whole response from memory; body may be empty.  content_type absent: none. */
 enum step_result	request_answer(struct request *, unsigned status, struct str content_type, struct str body);
 /* Location made absolute as nginx does (SEMANTICS e9), then the answer. */

@@ -12,6 +12,7 @@
 #include "base/encode.h"
 #include "config.h"
 #include "http/core.h"
+#include "http/error_page.h"
 #include "http/filter.h"
 #include "http/session.h"
 #include "net/tls.h"
@@ -270,6 +271,22 @@ resp_start(struct request *r)
 	return (r->ops->send_head(r));
 }
 
+void
+resp_replace(struct request *r, unsigned status, void **state)
+{
+	(void)state;
+	r->out.page = error_page_text(r, status);
+	r->out.status = status;
+	r->out.reason = STR_NULL;
+	r->out.content_type = STR("text/html");
+	r->out.charset = STR_NULL;
+	r->out.length = (int64_t)r->out.page.n;
+	r->out.last_modified = -1;
+	r->out.etag = STR_NULL;
+	r->out.ranges_allowed = false;
+	fields_remove(&r->out.fields, FIELD_ACCEPT_RANGES);
+}
+
 int
 resp_write(struct request *r, struct chain *body, unsigned flags)
 {
@@ -279,6 +296,11 @@ resp_write(struct request *r, struct chain *body, unsigned flags)
 	assert(r->out.started && !r->out.ended);
 	if ((flags & SEND_LAST) != 0)
 		r->out.ended = true;
+	if (r->out.page.p != NULL) {
+		chain_clear(body);
+		if ((flags & SEND_LAST) != 0 && !r->out.no_body)
+			chain_add(body, r->out.page.p, r->out.page.n, NULL);
+	}
 	if (r->out.no_body) {
 		chain_clear(body);
 		return (flags == 0 ? 0 : r->ops->send_body(r, body, flags));

@@ -40,6 +40,8 @@ struct session_ops {
 
 /* True: stop producing; on_drain follows. */
 bool	session_is_full(const struct request *);
+/* The producer stops although the session is not full: on_drain follows all the same. */
+void	session_await_drain(const struct request *);
 /* Bytes queued for the client and not taken by its socket. */
 uint64_t	session_queued(const struct request *);
 /* The request's side of a tunnel is over: the session ends. */

@@ -40,6 +40,13 @@ session_is_full(const struct request *r)
 	return (r->session != NULL && r->session->out.bytes >= OUT_FULL);
 }
 
+void
+session_await_drain(const struct request *r)
+{
+	if (r->session != NULL)
+		r->session->was_full = true;
+}
+
 uint64_t
 session_queued(const struct request *r)
 {

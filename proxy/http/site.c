@@ -25,6 +25,13 @@ const struct conf_name context_names[] = {
 	{ NULL, 0 }
 };
 
+void
+modules_number(void)
+{
+	for (unsigned i = 0; i < module_count; i++)
+		modules[i]->index = i;
+}
+
 /* The struct of (module, scope) at the level a location stands for. */
 static struct conf_values *
 level_values(struct conf_frame *frame, unsigned module, unsigned scope)

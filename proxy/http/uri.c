@@ -176,7 +176,7 @@ static bool
 path_is_plain(struct str path, bool merge_slashes)
 {
 	for (size_t i = 0; i < path.n; i++) {
-		if (path.p[i] == '%')
+		if (path.p[i] == '%' || path.p[i] == '\0')
 			return (false);
 		if (path.p[i] != '/' || i + 1 == path.n)
 			continue;
@@ -230,10 +230,12 @@ uri_normalize(struct pool *pool, struct str path, bool merge_slashes, struct str
 	for (size_t i = 1; i < path.n; i++) {
 		c = (unsigned char)path.p[i];
 		if (c == '%') {
-			if ((c = escape_value(str_skip(path, i))) <= 0)	/* %00 too */
-				return (-400);
+			c = escape_value(str_skip(path, i));
 			i += 2;
 		}
+		/* No escape, %00, or a NUL that somebody decoded before. */
+		if (c <= 0)
+			return (-400);
 		if (c == '/') {
 			if ((n = segment_end(out, n, &absorbed)) == SIZE_MAX)
 				return (-400);

@@ -20,6 +20,7 @@ extern struct module headers_module;
 extern const struct filter headers_filter;	/* add_header, expires, add_trailer */
 
 extern struct module access_module;
+extern struct module auth_basic_module;
 /* Behind find_location, and where named locations are entered: limit_except's settings. */
 enum step_result	limit_except_step(struct request *);
 enum step_result	access_step(struct request *);		/* allow, deny, auth_basic, satisfy */
@@ -34,5 +35,18 @@ enum step_result	limit_req_step(struct request *);	/* once */
 enum step_result	limit_conn_step(struct request *);	/* once */
 
 extern struct module ssl_module;
+
+extern struct module index_module;
+extern struct module try_files_module;
+extern struct module charset_module;
+extern struct module gzip_module;
+enum step_result	try_files_step(struct request *);
+enum step_result	index_step(struct request *);
+enum step_result	gzip_static_step(struct request *);
+enum step_result	static_step(struct request *);
+extern const struct filter conditional_filter;
+extern const struct filter charset_filter;
+extern const struct filter gzip_filter;
+extern const struct filter ranges_filter;
 
 #endif

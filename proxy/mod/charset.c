@@ -1,0 +1,65 @@
+/* charset: the parameter added to Content-Type of text.  A filter that touches heads only. */
+#include "http/filter.h"
+#include "http/response.h"
+#include "http/tpl.h"
+#include "mod/modules.h"
+
+struct charset_location {
+	struct tpl *charset;	/* NULL or "off": none */
+	bool override;
+	struct vec types;	/* struct str */
+};
+
+static enum filter_verdict
+charset_start(struct request *r, void **state)
+{
+	const struct charset_location *conf = location_conf(r->location, charset_module);
+	struct str charset, type = r->out.content_type;
+	size_t end;
+
+	(void)state;
+	if (conf->charset == NULL || type.n == 0 || r->out.charset.n > 0)
+		return (FILTER_SKIP);
+	if (r->out.from_upstream && fields_get(&r->out.fields, FIELD_CONTENT_ENCODING) != NULL)
+		return (FILTER_SKIP);
+	charset = tpl_eval(r, conf->charset);
+	if (charset.n == 0 || str_eq(charset, STR("off")))
+		return (FILTER_SKIP);
+	if (str_find(type, STR("charset=")) != SIZE_MAX) {
+		if (!conf->override)
+			return (FILTER_SKIP);
+		type.n = str_chr(type, ';');
+	}
+	end = str_chr(type, ';');
+	VEC_EACH(&conf->types, struct str, it) {
+		if (!str_eq(*it, STR("*")) &&
+		    !str_eq_ci(*it, str_trim(str_make(type.p, end == SIZE_MAX ? type.n : end))))
+			continue;
+		r->out.content_type = type;
+		r->out.charset = charset;
+		break;
+	}
+	return (FILTER_SKIP);
+}
+
+const struct filter charset_filter = { .name = "charset", .start = charset_start };
+
+#define IN_LOCATION(field)						\
+	.scope = SCOPE_LOCATION, .offset = offsetof(struct charset_location, field)
+
+static const struct conf_row charset_rows[] = {
+	{ .name = "charset", .contexts = CTX_HSLI, .min = 1, .max = 1, .type = &conf_tpl,
+	    IN_LOCATION(charset) },
+	{ .name = "override_charset", .contexts = CTX_HSLI, .min = 1, .max = 1,
+	    .type = &conf_flag, IN_LOCATION(override), .dflt = "off" },
+	{ .name = "charset_types", .contexts = CTX_HSL, .min = 1, .max = CONF_ANY,
+	    .type = &conf_strs, IN_LOCATION(types), .dflt = "text/html text/xml text/plain "
+	    "text/vnd.wap.wml application/javascript application/rss+xml" },
+	{ .name = NULL }
+};
+
+struct module charset_module = {
+	.name = "charset",
+	.size = { [SCOPE_LOCATION] = sizeof(struct charset_location) },
+	.rows = charset_rows,
+};

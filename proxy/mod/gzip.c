@@ -1,0 +1,325 @@
+/*
+ * gzip: bodies compressed on the way out, and gzip_static: files that are there
+ * compressed already.  The filter stands before ranges; the step before static.
+ *
+ * Compressing the same small file again and again is wasted: the result for a
+ * cached file could be kept with it, see http/file.h.
+ */
+#include <errno.h>
+
+#include "http/core.h"
+#include "http/deflate.h"
+#include "http/file.h"
+#include "http/filter.h"
+#include "http/response.h"
+#include "http/tpl.h"
+#include "http/var.h"
+#include "mod/modules.h"
+
+enum gzip_proxied {
+	PROXIED_OFF = 1, PROXIED_EXPIRED = 2, PROXIED_NO_CACHE = 4, PROXIED_NO_STORE = 8,
+	PROXIED_PRIVATE = 16, PROXIED_NO_LAST_MODIFIED = 32, PROXIED_NO_ETAG = 64,
+	PROXIED_AUTH = 128, PROXIED_ANY = 256
+};
+
+struct gzip_location {
+	bool on;
+	bool vary;
+	struct hash *types;	/* NULL: text/html only; any type: all_types */
+	bool all_types;
+	uint64_t min_length, level;
+	unsigned http_version;
+	unsigned proxied;
+	struct vec disable;	/* struct matcher * */
+	unsigned static_mode;	/* 0 off, 1 on, 2 always */
+};
+
+static int
+gzip_types_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct gzip_location *conf = field;
+
+	(void)row;
+	conf->types = hash_new(cf->pool, true);
+	*hash_slot(conf->types, STR("text/html")) = conf;
+	for (unsigned i = 1; i < cf->word_count; i++) {
+		struct str type = cf->words[i].text;
+
+		if (str_eq(type, STR("*")))
+			conf->all_types = true;
+		if (str_eq(type, STR("text/html")))
+			conf_warn(cf, "duplicate MIME type \"text/html\"");
+		*hash_slot(conf->types, pool_strdup(cf->pool, type)) = conf;
+	}
+	return (0);
+}
+
+static void
+gzip_types_inherit(struct conf *cf, const struct conf_row *row, void *child, const void *parent)
+{
+	(void)cf;
+	(void)row;
+	((struct gzip_location *)child)->types = ((const struct gzip_location *)parent)->types;
+	((struct gzip_location *)child)->all_types = ((const struct gzip_location *)parent)->all_types;
+}
+
+static const struct conf_type conf_gzip_types = {
+	.name = "mime types", .size = sizeof(struct hash *), .set = gzip_types_set,
+	.inherit = gzip_types_inherit
+};
+
+static int
+gzip_disable_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct vec *disable = field;
+
+	(void)row;
+	if (disable->size == 0)
+		*disable = VEC_OF(struct matcher *);
+	for (unsigned i = 1; i < cf->word_count; i++) {
+		struct str pattern = cf->words[i].text;
+		struct matcher *m;
+
+		if (str_eq(pattern, STR("msie6")))	/* nginx's name for old MSIE */
+			pattern = STR("MSIE [4-6]\\.(?!.*SV1)");
+		m = matcher_new(cf, pattern, true);
+		if (m == NULL)
+			return (-1);
+		*(struct matcher **)vec_push(disable, cf->pool) = m;
+	}
+	return (0);
+}
+
+static struct str
+request_value(const struct request *r, enum field_id id)
+{
+	const struct field *f = fields_get(&r->in.fields, id);
+
+	return (f == NULL ? STR_NULL : f->value);
+}
+
+static struct str
+response_value(const struct request *r, enum field_id id)
+{
+	const struct field *f = fields_get(&r->out.fields, id);
+
+	return (f == NULL ? STR_NULL : f->value);
+}
+
+/* Does Accept-Encoding take gzip (q=0 refuses it)? nginx does not read "*". */
+static bool
+accepts_gzip(struct str value)
+{
+	struct str item;
+
+	while (str_cut(&value, ',', &item)) {
+		struct str name = item, q;
+		size_t semicolon = str_chr(item, ';');
+		uint64_t weight = 1000;
+
+		if (semicolon != SIZE_MAX) {
+			name = str_make(item.p, semicolon);
+			q = str_trim(str_skip(item, semicolon + 1));
+			if (str_starts_ci(q, STR("q=")) &&
+			    !str_to_fixed(str_trim(str_skip(q, 2)), 3, &weight))
+				weight = 0;
+		}
+		if (str_eq_ci(str_trim(name), STR("gzip")))
+			return (weight > 0);
+	}
+	return (false);
+}
+
+/* gzip_proxied: for requests that came through another proxy (Via). */
+static bool
+proxied_allows(struct request *r, const struct gzip_location *conf)
+{
+	struct str control = response_value(r, FIELD_CACHE_CONTROL), expires;
+	unsigned p = conf->proxied;
+	time_t date;
+
+	if ((p & PROXIED_OFF) != 0)
+		return (false);
+	if ((p & PROXIED_ANY) != 0)
+		return (true);
+	if ((p & PROXIED_AUTH) != 0 && request_value(r, FIELD_AUTHORIZATION).p != NULL)
+		return (true);
+	expires = response_value(r, FIELD_EXPIRES);
+	if (expires.p != NULL) {
+		if ((p & PROXIED_EXPIRED) == 0)
+			return (false);
+		date = clock_parse_http(expires);
+		return (date != (time_t)-1 && date < clock_wall());
+	}
+	if (control.p != NULL)
+		return (((p & PROXIED_NO_CACHE) != 0 &&
+		    fields_has_token(&r->out.fields, FIELD_CACHE_CONTROL, STR("no-cache"))) ||
+		    ((p & PROXIED_NO_STORE) != 0 &&
+		    fields_has_token(&r->out.fields, FIELD_CACHE_CONTROL, STR("no-store"))) ||
+		    ((p & PROXIED_PRIVATE) != 0 &&
+		    fields_has_token(&r->out.fields, FIELD_CACHE_CONTROL, STR("private"))));
+	if ((p & PROXIED_NO_LAST_MODIFIED) != 0 && r->out.last_modified == -1)
+		return (true);
+	return ((p & PROXIED_NO_ETAG) != 0 && r->out.etag.n == 0);
+}
+
+/* nginx's ngx_http_gzip_ok: may this client get gzip at all? */
+static bool
+client_takes_gzip(struct request *r, const struct gzip_location *conf)
+{
+	struct str agent = request_value(r, FIELD_USER_AGENT);
+
+	if (!accepts_gzip(request_value(r, FIELD_ACCEPT_ENCODING)) ||
+	    r->in.version < conf->http_version)
+		return (false);
+	if (request_value(r, FIELD_VIA).p != NULL && !proxied_allows(r, conf))
+		return (false);
+	VEC_EACH(&conf->disable, struct matcher *, m)
+		if (agent.p != NULL && matcher_match(NULL, *m, agent) == 1)
+			return (false);
+	return (true);
+}
+
+static bool
+type_is_listed(const struct gzip_location *conf, struct str type)
+{
+	size_t semicolon = str_chr(type, ';');
+
+	if (semicolon != SIZE_MAX)
+		type = str_trim(str_make(type.p, semicolon));
+	if (type.n == 0)
+		return (false);
+	if (conf->types == NULL)
+		return (str_eq_ci(type, STR("text/html")));
+	return (conf->all_types || hash_get(conf->types, type) != NULL);
+}
+
+static void
+etag_weaken(struct request *r)
+{
+	struct str parts[2] = { STR("W/"), r->out.etag };
+
+	if (r->out.etag.n > 0 && !str_starts(r->out.etag, STR("W/")))
+		r->out.etag = pool_concat(r->pool, 2, parts);
+}
+
+static enum filter_verdict
+gzip_start(struct request *r, void **state)
+{
+	const struct gzip_location *conf = location_conf(r->location, gzip_module);
+	struct deflate *deflate;
+
+	if (!conf->on || (r->out.status != 200 && r->out.status != 403 && r->out.status != 404) ||
+	    fields_get(&r->out.fields, FIELD_CONTENT_ENCODING) != NULL ||
+	    (r->out.length != -1 && (uint64_t)r->out.length < conf->min_length) ||
+	    !type_is_listed(conf, r->out.content_type) || r->in.method == METHOD_HEAD)
+		return (FILTER_SKIP);
+	if (conf->vary)
+		fields_add_id(&r->out.fields, r->pool, FIELD_VARY, STR("Accept-Encoding"));
+	if (!client_takes_gzip(r, conf))
+		return (FILTER_SKIP);
+	deflate = deflate_new(r->pool, (int)conf->level, 15, 8);
+	if (deflate == NULL)
+		return (FILTER_SKIP);
+	fields_add_id(&r->out.fields, r->pool, FIELD_CONTENT_ENCODING, STR("gzip"));
+	r->out.length = -1;
+	r->out.ranges_allowed = false;
+	fields_remove(&r->out.fields, FIELD_ACCEPT_RANGES);
+	r->out.weak = true;
+	etag_weaken(r);
+	*state = deflate;
+	return (FILTER_JOIN);
+}
+
+static int
+gzip_bytes(struct request *r, void *state, struct chain *in, struct chain *out, unsigned flags)
+{
+	(void)r;
+	return (deflate_chain(state, in, out, (flags & SEND_FLUSH) != 0, (flags & SEND_LAST) != 0));
+}
+
+const struct filter gzip_filter = { .name = "gzip", .start = gzip_start, .bytes = gzip_bytes };
+
+/* "file.gz" beside the file: sent as it is to clients that take gzip (always: to all). */
+enum step_result
+gzip_static_step(struct request *r)
+{
+	const struct gzip_location *conf = location_conf(r->location, gzip_module);
+	struct str path, parts[2];
+	struct file *file;
+	struct chain body = { 0 };
+
+	if (conf->static_mode == 0 || str_ends(r->uri, STR("/")) ||
+	    (r->in.method != METHOD_GET && r->in.method != METHOD_HEAD))
+		return (STEP_NEXT);
+	if (conf->static_mode == 1 && !client_takes_gzip(r, conf))
+		return (STEP_NEXT);
+	if (core_map_uri(r, r->uri, &path) != 0)
+		return (STEP_NEXT);
+	parts[0] = path;
+	parts[1] = STR(".gz");
+	file = file_get(r->thread, pool_concat(r->pool, 2, parts), true);
+	if (file == NULL)
+		return (STEP_NEXT);
+	if (!file->is_regular) {
+		owner_drop(&file->owner);
+		return (STEP_NEXT);
+	}
+	r->out.status = 200;
+	r->out.length = (int64_t)file->size;
+	r->out.last_modified = file->mtime;
+	if (r->location->core->etag)
+		r->out.etag = file->etag;
+	r->out.content_type = core_content_type(r, r->uri);
+	fields_add_id(&r->out.fields, r->pool, FIELD_CONTENT_ENCODING, STR("gzip"));
+	if (conf->static_mode == 1 && conf->vary)
+		fields_add_id(&r->out.fields, r->pool, FIELD_VARY, STR("Accept-Encoding"));
+	r->out.ranges_allowed = true;
+	if (resp_start(r) == 0) {
+		file_chain(file, &body);
+		(void)resp_write(r, &body, SEND_LAST);
+	}
+	owner_drop(&file->owner);
+	return (STEP_DONE);
+}
+
+static const struct conf_name names_static[] = { { "off", 0 }, { "on", 1 }, { "always", 2 }, { NULL, 0 } };
+static const struct conf_name names_version[] = { { "1.0", 10 }, { "1.1", 11 }, { NULL, 0 } };
+static const struct conf_name names_proxied[] = {
+	{ "off", PROXIED_OFF }, { "expired", PROXIED_EXPIRED }, { "no-cache", PROXIED_NO_CACHE },
+	{ "no-store", PROXIED_NO_STORE }, { "private", PROXIED_PRIVATE },
+	{ "no_last_modified", PROXIED_NO_LAST_MODIFIED }, { "no_etag", PROXIED_NO_ETAG },
+	{ "auth", PROXIED_AUTH }, { "any", PROXIED_ANY }, { NULL, 0 }
+};
+static const struct conf_range level_range = { 1, 9 };
+
+#define IN_LOCATION(field)						\
+	.scope = SCOPE_LOCATION, .offset = offsetof(struct gzip_location, field)
+
+static const struct conf_row gzip_rows[] = {
+	{ .name = "gzip", .contexts = CTX_HSLI, .min = 1, .max = 1, .type = &conf_flag,
+	    IN_LOCATION(on), .dflt = "off" },
+	{ .name = "gzip_types", .contexts = CTX_HSL, .min = 1, .max = CONF_ANY,
+	    .type = &conf_gzip_types, .scope = SCOPE_LOCATION },
+	{ .name = "gzip_min_length", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_size,
+	    IN_LOCATION(min_length), .dflt = "20" },
+	{ .name = "gzip_comp_level", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_uint,
+	    .param = &level_range, IN_LOCATION(level), .dflt = "1" },
+	{ .name = "gzip_vary", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_flag,
+	    IN_LOCATION(vary), .dflt = "off" },
+	{ .name = "gzip_proxied", .contexts = CTX_HSL, .min = 1, .max = CONF_ANY, .type = &conf_mask,
+	    .param = names_proxied, IN_LOCATION(proxied), .dflt = "off" },
+	{ .name = "gzip_http_version", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_enum,
+	    .param = names_version, IN_LOCATION(http_version), .dflt = "1.1" },
+	{ .name = "gzip_disable", .contexts = CTX_HSL, .min = 1, .max = CONF_ANY,
+	    .type = &conf_custom_vec, .set = gzip_disable_set, IN_LOCATION(disable) },
+	{ .name = "gzip_static", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_enum,
+	    .param = names_static, IN_LOCATION(static_mode), .dflt = "off" },
+	{ .name = NULL }
+};
+
+struct module gzip_module = {
+	.name = "gzip",
+	.size = { [SCOPE_LOCATION] = sizeof(struct gzip_location) },
+	.rows = gzip_rows,
+};

@@ -1,0 +1,59 @@
+/*
+ * The composition root: which modules there are, what a request and a response go
+ * through, in order.  Tables, and nothing else.
+ */
+#include "mod/modules.h"
+
+#include "http/access_log.h"
+#include "http/core.h"
+#include "http/error_page.h"
+#include "http/request.h"
+#include "http/response.h"
+#include "http/site.h"
+#include "http/var.h"
+#include "mod/unbuilt.h"
+
+struct module *const modules[] = {
+	&site_module,
+	&core_module,
+	&var_module,
+	&var_sent_module,
+	&error_page_module,
+	&access_log_module,
+	&realip_module,
+	&rewrite_module,
+	&map_module,
+	&split_clients_module,
+	&geo_module,
+	&try_files_module,
+	&index_module,
+	&charset_module,
+	&headers_module,
+	&gzip_module,
+	&unbuilt_module,
+};
+const unsigned module_count = sizeof(modules) / sizeof(modules[0]);
+
+const struct req_step req_steps[] = {
+	{ .name = "realip", .run = realip_step, .once = true },
+	{ .name = "server_rewrite", .run = server_rewrite_step, .entry = ENTRY_REDIRECT },
+	{ .name = "find_location", .run = find_location_step, .entry = ENTRY_RELOCATE },
+	{ .name = "rewrite", .run = rewrite_step, .entry = ENTRY_NAMED },
+	{ .name = "realip_location", .run = realip_location_step, .once = true },
+	{ .name = "try_files", .run = try_files_step },
+	{ .name = "content", .run = content_step },
+	{ .name = "index", .run = index_step },
+	{ .name = "gzip_static", .run = gzip_static_step },
+	{ .name = "static", .run = static_step },
+	{ .name = NULL }
+};
+
+const struct filter *const filters[] = {
+	&conditional_filter,
+	&headers_filter,
+	&charset_filter,
+	&gzip_filter,
+	&ranges_filter,
+	&framing_filter,
+	NULL
+};

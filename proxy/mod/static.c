@@ -1,0 +1,200 @@
+/*
+ * Files: the content of locations that nothing else answers for.  A step at the
+ * end of the table; also answers "nothing is here".
+ *
+ *	uri -> path (root, alias) -> file cache -> directory: 301 | file: head, bytes
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/encode.h"
+#include "http/core.h"
+#include "http/file.h"
+#include "http/response.h"
+#include "mod/modules.h"
+
+#define PUMP_CHUNK	(128 * 1024)
+
+/* An answer that is read and written piece by piece (sendfile off). */
+struct static_pump {
+	struct file *file;
+	uint64_t offset;
+};
+
+/* For EACCES: the first folder on the way that may not be entered, which is what people need to know. */
+static struct str
+forbidden_component(struct request *r, struct str path)
+{
+	for (size_t i = 1; i < path.n; i++) {
+		const char *folder;
+
+		if (path.p[i] != '/')
+			continue;
+		folder = pool_cstr(r->pool, str_make(path.p, i));
+		if (access(folder, X_OK) != 0)
+			return (str_from(folder));
+	}
+	return (path);
+}
+
+static enum step_result
+static_failed(struct request *r, struct str path, int err)
+{
+	switch (err) {
+	case ENOENT:
+	case ENOTDIR:
+	case ENAMETOOLONG:
+		if (r->location->core->log_not_found)
+			request_log(r, LOG_ERR, err, "open() \"" STR_FMT "\" failed", STR_ARG(path));
+		return (request_fail(r, 404));
+	case EACCES:
+	case EPERM:
+	case ELOOP:
+		request_log(r, LOG_ERR, err, "open() \"" STR_FMT "\" failed at \"" STR_FMT "\"",
+		    STR_ARG(path), STR_ARG(forbidden_component(r, path)));
+		return (request_fail(r, 403));
+	default:
+		request_log(r, LOG_CRIT, err, "open() \"" STR_FMT "\" failed", STR_ARG(path));
+		return (request_fail(r, 500));
+	}
+}
+
+static enum step_result
+static_directory(struct request *r)
+{
+	struct str parts[4] = { encode_uri(r->pool, r->uri, ESCAPE_URI), STR("/"),
+	    r->args.n > 0 ? STR("?") : STR(""), r->args };
+
+	return (request_answer_redirect(r, 301, pool_concat(r->pool, 4, parts)));
+}
+
+/* Writes until the client's side is full or all is written. */
+static void
+static_pump_run(struct request *r)
+{
+	struct static_pump *pump = r->holder.arg;
+
+	while (!resp_is_full(r)) {
+		struct chain body = { 0 };
+		uint64_t left = pump->file->size - pump->offset;
+		size_t want = left < PUMP_CHUNK ? (size_t)left : PUMP_CHUNK;
+		size_t done = 0;
+
+		while (done < want) {
+			struct block *block = block_new();
+			size_t part = want - done < BLOCK_SIZE ? want - done : BLOCK_SIZE;
+			ssize_t n = pread(pump->file->fd, block->base, part,
+			    (off_t)(pump->offset + done));
+
+			if (n <= 0) {
+				owner_drop(&block->owner);
+				chain_clear(&body);
+				request_log(r, LOG_ALERT, n < 0 ? errno : 0, "file \"" STR_FMT
+				    "\" was truncated while it was sent", STR_ARG(pump->file->path));
+				resp_abort(r);
+				return;
+			}
+			block->used = (size_t)n;
+			chain_add(&body, block->base, (size_t)n, &block->owner);
+			done += (size_t)n;
+		}
+		pump->offset += done;
+		if (resp_write(r, &body, pump->offset == pump->file->size ? SEND_LAST : 0) != 0 ||
+		    r->out.ended)
+			return;
+	}
+}
+
+static const struct request_events static_events = { .on_drain = static_pump_run };
+
+static void
+static_pump_cancel(struct request *r, void *arg)
+{
+	struct static_pump *pump = arg;
+
+	(void)r;
+	owner_drop(&pump->file->owner);
+}
+
+static enum step_result
+static_pump_start(struct request *r, struct file *file)
+{
+	struct static_pump *pump = pool_new_object(r->pool, struct static_pump);
+
+	pump->file = file;
+	request_wait(r, static_pump_cancel, pump);
+	r->events = &static_events;
+	static_pump_run(r);
+	return (STEP_WAIT);
+}
+
+static enum step_result
+static_answer(struct request *r, struct file *file)
+{
+	const struct core_location *core = r->location->core;
+	struct chain body = { 0 };
+
+	r->out.status = 200;
+	r->out.length = (int64_t)file->size;
+	r->out.last_modified = file->mtime;
+	if (core->etag)
+		r->out.etag = file->etag;
+	if (r->out.content_type.p == NULL)
+		r->out.content_type = core_content_type(r, r->uri);
+	r->out.ranges_allowed = true;
+	if (resp_start(r) != 0) {
+		owner_drop(&file->owner);
+		return (STEP_DONE);
+	}
+	if (!core->sendfile && file->content == NULL && file->size > PUMP_CHUNK && !r->out.no_body &&
+	    r->out.status == 200)
+		return (static_pump_start(r, file));
+	file_chain(file, &body);
+	owner_drop(&file->owner);
+	(void)resp_write(r, &body, SEND_LAST);
+	return (STEP_DONE);
+}
+
+/* While an error is answered, what would have been refused is answered like GET (SEMANTICS D2). */
+static bool
+static_method_allowed(const struct request *r, bool file_found)
+{
+	if (r->in.method == METHOD_GET || r->in.method == METHOD_HEAD || r->failed != NULL)
+		return (true);
+	return (r->in.method == METHOD_POST && !file_found);
+}
+
+enum step_result
+static_step(struct request *r)
+{
+	struct str path;
+	struct file *file;
+	int rc;
+
+	if (!static_method_allowed(r, false))
+		return (request_fail(r, 405));
+	rc = core_map_uri(r, r->uri, &path);
+	if (rc != 0)
+		return (request_fail(r, (unsigned)rc));
+	if (str_ends(r->uri, STR("/"))) {
+		file = file_get(r->thread, path, false);
+		if (file == NULL)
+			return (static_failed(r, path, errno));
+		owner_drop(&file->owner);
+		request_log(r, LOG_ERR, 0, "directory index of \"" STR_FMT "\" is forbidden",
+		    STR_ARG(path));
+		return (request_fail(r, 403));
+	}
+	file = file_get(r->thread, path, true);
+	if (file == NULL)
+		return (static_failed(r, path, errno));
+	if (!file->is_directory && static_method_allowed(r, true) && file->is_regular)
+		return (static_answer(r, file));
+	rc = file->is_directory ? 301 : !static_method_allowed(r, true) ? 405 : 404;
+	owner_drop(&file->owner);
+	if (rc == 301)
+		return (static_directory(r));
+	if (rc == 404)
+		request_log(r, LOG_CRIT, 0, "\"" STR_FMT "\" is not a regular file", STR_ARG(path));
+	return (request_fail(r, (unsigned)rc));
+}

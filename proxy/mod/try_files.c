@@ -1,0 +1,141 @@
+/*
+ * try_files: the first of several files that is there, else a named location, a
+ * status, or another uri (SEMANTICS e4).  A step before the content.
+ */
+#include <errno.h>
+
+#include "http/core.h"
+#include "http/file.h"
+#include "http/response.h"
+#include "mod/modules.h"
+
+struct try_files_location {
+	struct vec items;	/* struct tpl *; the last is the fallback */
+	unsigned status;	/* the fallback "=404"; 0: none */
+};
+
+static int
+try_files_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct try_files_location *conf = field;
+	struct str last = cf->words[cf->word_count - 1].text;
+	uint64_t status;
+
+	(void)row;
+	conf->items = VEC_OF(struct tpl *);
+	for (unsigned i = 1; i < cf->word_count; i++) {
+		struct tpl *item = tpl_compile(cf, cf->words[i].text);
+
+		if (item == NULL)
+			return (-1);
+		*(struct tpl **)vec_push(&conf->items, cf->pool) = item;
+	}
+	if (str_starts(last, STR("="))) {
+		if (!str_to_uint(str_skip(last, 1), 999, &status))
+			return (conf_error_at(cf, cf->word_count - 1, "invalid code \"" STR_FMT "\"",
+			    STR_ARG(last)));
+		conf->status = (unsigned)status;
+	}
+	return (0);
+}
+
+/* Is item there, as a folder where it ends in '/', else as anything but a folder? 1, 0; else a status. */
+static int
+try_item(struct request *r, struct str item)
+{
+	bool want_directory = str_ends(item, STR("/"));
+	struct str path;
+	struct file *file;
+	int rc = core_map_uri(r, item, &path);
+	bool found;
+
+	if (rc != 0)
+		return (rc);
+	if (want_directory && path.n > 1)
+		path = pool_strdup(r->pool, str_make(path.p, path.n - 1));
+	file = file_get(r->thread, path, false);
+	if (file == NULL) {
+		if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG && errno != EACCES)
+			request_log(r, LOG_CRIT, errno, "stat() \"" STR_FMT "\" failed", STR_ARG(path));
+		return (0);
+	}
+	found = file->is_directory == want_directory;
+	owner_drop(&file->owner);
+	return (found);
+}
+
+/* The uri becomes the item's; below an alias the location's prefix stays in front of it. */
+static void
+try_take(struct request *r, struct str item)
+{
+	const struct core_location *core = r->location->core;
+	struct str parts[2] = { r->uri, item };
+
+	if (str_eq(item, r->uri))
+		return;
+	if (core->alias && core->alias_prefix != ALIAS_WHOLE) {
+		parts[0].n = core->alias_prefix < r->uri.n ? core->alias_prefix : r->uri.n;
+		if (!str_starts(item, parts[0]))
+			item = pool_concat(r->pool, 2, parts);
+	}
+	r->uri = item;
+	r->uri_changed = true;
+}
+
+static enum step_result
+try_fallback(struct request *r, const struct try_files_location *conf, struct str fallback)
+{
+	struct location *from = r->location;
+	struct str args = STR("");
+	size_t question;
+	enum step_result result;
+
+	if (conf->status != 0)
+		return (request_fail(r, conf->status));
+	if (str_starts(fallback, STR("@"))) {
+		result = request_named(r, fallback);
+		if (result == STEP_REROUTE && r->failed == NULL)
+			r->jumped_from = from;
+		return (result);
+	}
+	question = str_chr(fallback, '?');
+	if (question != SIZE_MAX) {
+		args = str_skip(fallback, question + 1);
+		fallback.n = question;
+	}
+	return (request_redirect(r, fallback, args));
+}
+
+enum step_result
+try_files_step(struct request *r)
+{
+	const struct try_files_location *conf = location_conf(r->location, try_files_module);
+	size_t last = conf->items.count - 1;
+
+	if (conf->items.count == 0)
+		return (STEP_NEXT);
+	for (size_t i = 0; i < last; i++) {
+		struct str item = tpl_eval(r, vec_at(&conf->items, struct tpl *, i)[0]);
+		int rc = try_item(r, item);
+
+		if (rc > 1)
+			return (request_fail(r, (unsigned)rc));
+		if (rc == 0)
+			continue;
+		try_take(r, item);
+		return (STEP_NEXT);
+	}
+	return (try_fallback(r, conf, tpl_eval(r, vec_at(&conf->items, struct tpl *, last)[0])));
+}
+
+static const struct conf_row try_files_rows[] = {
+	{ .name = "try_files", .contexts = CTX_SERVER | CTX_LOCATION, .min = 2, .max = CONF_ANY,
+	    .type = &conf_custom_vec, .flags = CONF_OWN, .set = try_files_set, .scope = SCOPE_LOCATION },
+	{ .name = NULL }
+};
+
+struct module try_files_module = {
+	.name = "try_files",
+	.size = { [SCOPE_LOCATION] = sizeof(struct try_files_location) },
+	.rows = try_files_rows,
+};
