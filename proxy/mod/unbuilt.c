@@ -14,7 +14,7 @@
 #include "mod/unbuilt.h"
 
 enum feature_number { FEATURE_CACHE, FEATURE_FASTCGI, FEATURE_SCGI, FEATURE_GRPC, FEATURE_MEMCACHED,
-	FEATURE_SLICE, FEATURE_RANGES, FEATURE_RATE, FEATURE_PROBES, FEATURE_PUSH, FEATURE_QUIC,
+	FEATURE_SLICE, FEATURE_RANGES, FEATURE_RATE, FEATURE_PUSH, FEATURE_QUIC,
 	FEATURE_COMPRESSION, FEATURE_DELAY, FEATURE_STATISTICS, FEATURE_COUNT };
 
 static const struct feature {
@@ -28,7 +28,6 @@ static const struct feature {
 	[FEATURE_SLICE] = { "wproxy asks back ends for what the client asked for" },
 	[FEATURE_RANGES] = { "wproxy leaves ranges of proxied answers to the back end" },
 	[FEATURE_RATE] = { "wproxy reads from back ends as fast as clients do" },
-	[FEATURE_PROBES] = { "wproxy notices a dead back end by its timeouts" },
 	[FEATURE_PUSH] = { "wproxy does not push" },
 	[FEATURE_QUIC] = { "wproxy does not speak HTTP/3" },
 	[FEATURE_COMPRESSION] = { "wproxy compresses with gzip only" },
@@ -346,10 +345,6 @@ static const struct conf_row unbuilt_rows[] = {
 	IGNORED("uwsgi_force_ranges", CTX_HSL, 1, 1, FEATURE_RANGES),
 	IGNORED("proxy_limit_rate", CTX_HSL, 1, 1, FEATURE_RATE),
 	IGNORED("uwsgi_limit_rate", CTX_HSL, 1, 1, FEATURE_RATE),
-	IGNORED("proxy_socket_keepalive", CTX_HSL, 1, 1, FEATURE_PROBES),
-	IGNORED("uwsgi_socket_keepalive", CTX_HSL, 1, 1, FEATURE_PROBES),
-	REFUSED("proxy_bind", CTX_HSL, 1, 2, "off", "which address back ends see"),
-	REFUSED("uwsgi_bind", CTX_HSL, 1, 2, "off", "which address back ends see"),
 	REFUSED("proxy_store", CTX_HSL, 1, 1, "off", EFFECT),
 	REFUSED("uwsgi_store", CTX_HSL, 1, 1, "off", EFFECT),
 	INERT("proxy_store_access", CTX_HSL, 1, 3),
@@ -539,7 +534,6 @@ static const struct conf_row unbuilt_rows[] = {
 	BUFFERS("gunzip_buffers", CTX_HSL),
 	REFUSED("charset_map", CTX_HTTP, 2, 2, NULL, WHAT),
 	REFUSED("source_charset", CTX_HSLI, 1, 1, "off", WHAT),
-	REFUSED_FLAG("override_charset", CTX_HSLI, WHAT),
 	REFUSED("image_filter", CTX_LOCATION, 1, 3, "off", WHAT),
 	SIZE("image_filter_buffer", CTX_HSL),
 	INERT("image_filter_jpeg_quality", CTX_HSL, 1, 1),
