@@ -110,7 +110,7 @@ static const struct {
 	{ S("/a%25b"), "/a%b", "/a%b" }, { S("/%2541"), "/%41", "/%41" },
 	{ S("/%252e%252e/a"), "/%2e%2e/a", "/%2e%2e/a" },
 	{ S("/%c3%A4"), "/\xc3\xa4", "/\xc3\xa4" }, { S("/%0a"), "/\n", "/\n" }, { S("/a+b"), "/a+b", "/a+b" },
-	{ S("/%00"), BAD, BAD }, { S("/a%00.jpg"), BAD, BAD },
+	{ S("/%00"), BAD, BAD }, { S("/a%00.jpg"), BAD, BAD }, { S("/a\0b"), BAD, BAD },
 	{ S("/%"), BAD, BAD }, { S("/%4"), BAD, BAD }, { S("/%g1"), BAD, BAD }, { S("/%1g"), BAD, BAD },
 	{ S("/%%41"), BAD, BAD }, { S("/%-1"), BAD, BAD }, { S("/% 1"), BAD, BAD }, { S("/a%2"), BAD, BAD },
 	{ S(""), BAD, BAD }, { S("a"), BAD, BAD }, { S("../a"), BAD, BAD }, { S("%2fa"), BAD, BAD },
