@@ -54,7 +54,7 @@ struct conn_cache {
 	struct loop *loop;
 
 	struct conn_cell *spare;
-	unsigned spare_count;
+	int spare_count;
 
 	struct block *fill;		/* small reads of all connections share it */
 	struct block *blocks[READ_BLOCKS_MAX];	/* empty ones, for larger reads */
