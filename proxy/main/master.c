@@ -30,8 +30,9 @@
 
 #define READY_MS	30000	/* a start or reload that takes longer is abandoned */
 #define KILL_MS		5000	/* a worker told to stop that does not */
-#define SETTLED_MS	10000	/* a crash after this long is the first again */
-#define BACKOFF_MS	100	/* before the second respawn in a row; doubles */
+#define SETTLED_MS	1000	/* a crash after this long is the first again */
+#define RESPAWNS_FREE	5	/* crashes in a row that are answered at once */
+#define BACKOFF_MS	50	/* before the next respawn; doubles */
 #define BACKOFF_MAX_MS	10000
 
 /* --- the worker --- */
@@ -94,19 +95,19 @@ master_kill_worker(struct master *m)
 		(void)kill(m->worker.pid, SIGKILL);
 }
 
-/* The first time at once, then later and later. */
+/* The first few times at once, then later and later. */
 void
 master_respawn_soon(struct master *m)
 {
 	struct master_worker *w = &m->worker;
 	uint64_t now = clock_mono_ms(), wait = 0;
+	unsigned late;
 
 	if (now - w->born_ms > SETTLED_MS)
 		w->crashes = 0;
-	if (w->crashes > 0) {
-		wait = (uint64_t)BACKOFF_MS << (w->crashes < 8 ? w->crashes - 1 : 7);
-		if (wait > BACKOFF_MAX_MS)
-			wait = BACKOFF_MAX_MS;
+	if (w->crashes >= RESPAWNS_FREE) {
+		late = w->crashes - RESPAWNS_FREE;
+		wait = late < 8 ? (uint64_t)BACKOFF_MS << late : BACKOFF_MAX_MS;
 	}
 	w->crashes++;
 	w->respawn_ms = now + wait;

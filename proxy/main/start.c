@@ -296,8 +296,10 @@ start_run(const struct options *options)
 	clock_update();
 	modules_number();
 	s.source = conf_source_files(s.pool);
-	s.logs = logs_new(options->signal != 0 ? LOGS_NONE : LOGS_OPEN);
+	s.logs = logs_new(LOGS_OPEN);
 	start_open_logs(&s);
+	if (options->signal != 0)
+		logs_set_mode(s.logs, LOGS_NONE);
 	if (options->test)
 		status = start_test(&s);
 	else if (options->signal != 0)

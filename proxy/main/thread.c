@@ -17,6 +17,8 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "http/access_log.h"
+#include "http/file.h"
 #include "http/session.h"
 
 #define FULL_SAID_MS	1000	/* "not enough" is said at most so often */
@@ -288,6 +290,7 @@ thread_main(void *arg)
 	struct thread *t = arg;
 
 	loop_run(t->loop);
+	access_log_thread_end();
 	/* A loop that ended owes the first thread nothing more; its last word is this one. */
 	buf_cache_free();
 	atomic_fetch_sub(&t->crew->running, 1);
@@ -317,6 +320,7 @@ crew_init(struct crew *crew, unsigned count, const struct sockets *sockets)
 		t->http.loop = t->loop;
 		t->http.index = i;
 		t->http.fields_scratch = xcalloc(FIELDS_SCRATCH, sizeof(*t->http.fields_scratch));
+		t->http.files = file_cache_new();
 		t->http.on_connection_closed = connection_closed;
 		loop_set_owner(t->loop, &t->http);
 	}
@@ -356,6 +360,7 @@ crew_fini(struct crew *crew)
 			continue;
 		acceptors_free(t);
 		loop_free(t->loop);
+		file_cache_free(t->http.files);
 		free(t->http.fields_scratch);
 	}
 	if (crew->wake_fd != -1)
