@@ -17,6 +17,9 @@ str_starts_ci(struct str s, struct str prefix)
 {
 	if (s.n < prefix.n)
 		return (false);
+	/* Mostly both are spelled the usual way. */
+	if (prefix.n == 0 || memcmp(s.p, prefix.p, prefix.n) == 0)
+		return (true);
 	for (size_t i = 0; i < prefix.n; i++)
 		if (ascii_lower((unsigned char)s.p[i]) != ascii_lower((unsigned char)prefix.p[i]))
 			return (false);

@@ -76,23 +76,30 @@ is_text(unsigned char c)
 	return ((c >= 0x20 && c != 0x7f) || c == '\t');
 }
 
+static bool
+is_text_bytes(const char *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!is_text((unsigned char)p[i]))
+			return (false);
+	return (true);
+}
+
 bool
 is_field_value(struct str s)
 {
 	uint64_t w;
 
-	while (s.n >= sizeof(w)) {
-		memcpy(&w, s.p, sizeof(w));
-		if (word_has_control(w))
-			for (size_t i = 0; i < sizeof(w); i++)
-				if (!is_text((unsigned char)s.p[i]))
-					return (false);
-		s = str_make(s.p + sizeof(w), s.n - sizeof(w));
-	}
-	for (size_t i = 0; i < s.n; i++)
-		if (!is_text((unsigned char)s.p[i]))
+	if (s.n < sizeof(w))
+		return (is_text_bytes(s.p, s.n));
+	/* Eight at once; the last eight may overlap. */
+	for (size_t at = 0;; at = at + 2 * sizeof(w) <= s.n ? at + sizeof(w) : s.n - sizeof(w)) {
+		memcpy(&w, s.p + at, sizeof(w));
+		if (word_has_control(w) && !is_text_bytes(s.p + at, sizeof(w)))
 			return (false);
-	return (true);
+		if (at + sizeof(w) == s.n)
+			return (true);
+	}
 }
 
 /* Where the line that begins at `at' goes on: past its LF.  0: its end has not come yet. */
@@ -253,10 +260,8 @@ is_method_byte(unsigned char c)
 static bool
 target_is_clean(struct str s)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] <= 0x20 || s.p[i] == 0x7f)
-			return (false);
-	return (s.n > 0);
+	return (s.n > 0 && is_field_value(s) && str_chr(s, ' ') == SIZE_MAX &&
+	    str_chr(s, '\t') == SIZE_MAX);
 }
 
 /* METHOD SP target SP HTTP/x.y, or METHOD SP target alone (0.9).  0 or -status. */
