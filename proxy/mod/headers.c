@@ -160,6 +160,8 @@ headers_start(struct request *r, void **state)
 	bool plain = status_is_plain(r->out.status);
 
 	(void)state;
+	if (r->authenticate.n > 0)
+		fields_add_id(&r->out.fields, r->pool, FIELD_WWW_AUTHENTICATE, r->authenticate);
 	if (plain)
 		apply_expires(r, &conf->expires);
 	VEC_EACH(&conf->headers, const struct header_line, line)

@@ -31,8 +31,8 @@ enum step_result	realip_location_step(struct request *);	/* before the limits: b
 
 extern struct module limit_req_module;
 extern struct module limit_conn_module;
-enum step_result	limit_req_step(struct request *);	/* once */
-enum step_result	limit_conn_step(struct request *);	/* once */
+enum step_result	limit_req_step(struct request *);
+enum step_result	limit_conn_step(struct request *);
 
 extern struct module ssl_module;
 

@@ -5,8 +5,6 @@
  *
  *	program:  set | if (not: skip to next) [ rewrite | return ] | break
  */
-#include <sys/stat.h>
-
 #include "base/encode.h"
 #include "http/core.h"
 #include "http/request.h"
@@ -197,6 +195,7 @@ run_rewrite(struct rewrite_run *run, const struct rewrite_op *op)
 	}
 	r->uri = uri;
 	r->uri_changed = true;
+	r->uri_detached = (op->flags & REWRITE_BREAK) != 0;
 	r->internal = true;
 	run->relocate = (op->flags & REWRITE_BREAK) == 0;
 	if ((op->flags & REWRITE_STOP) != 0)

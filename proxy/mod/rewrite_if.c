@@ -6,6 +6,8 @@
 
 #include <sys/stat.h>
 
+#include "http/file.h"
+
 /* The words between the parentheses. */
 struct condition_words {
 	struct str item[3];
@@ -130,28 +132,37 @@ condition_compile(struct conf *cf)
 	return (NULL);
 }
 
+/* What cannot be looked at is not there. */
+static void
+test_failed(struct request *r, struct str path)
+{
+	if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG)
+		request_log(r, LOG_CRIT, errno, "stat() \"" STR_FMT "\" failed", STR_ARG(path));
+}
+
 static bool
 file_test(struct request *r, const struct condition *c)
 {
-	struct str path = tpl_eval(r, c->text);
-	struct stat st;
+	struct str path = pool_strdup(r->pool, tpl_eval(r, c->text));
+	struct file *file;
+	bool holds;
 
-	if (stat(pool_cstr(r->pool, path), &st) != 0) {
-		if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG)
-			request_log(r, LOG_ERR, errno, "stat() \"" STR_FMT "\" failed",
-			    STR_ARG(path));
+	if (c->test == 'x') {
+		struct stat st;
+
+		holds = stat(path.p, &st) == 0;
+		if (!holds)
+			test_failed(r, path);
+		return (holds && (st.st_mode & S_IXUSR) != 0);
+	}
+	file = file_get(r->thread, path, false);
+	if (file == NULL) {
+		test_failed(r, path);
 		return (false);
 	}
-	switch (c->test) {
-	case 'f':
-		return (S_ISREG(st.st_mode));
-	case 'd':
-		return (S_ISDIR(st.st_mode));
-	case 'x':
-		return ((st.st_mode & S_IXUSR) != 0);
-	default:
-		return (true);
-	}
+	holds = c->test == 'f' ? file->is_regular : c->test == 'd' ? file->is_directory : true;
+	owner_drop(&file->owner);
+	return (holds);
 }
 
 bool
