@@ -325,7 +325,9 @@ chain_iov(const struct chain *c, struct iovec *iov, int max)
 {
 	int count = 0;
 
-	for (const struct buf *b = c->first; b != NULL && b->p != NULL && count < max; b = b->next) {
+	for (const struct buf *b = c->first; b != NULL && b->p != NULL; b = b->next) {
+		if (count == max)
+			break;
 		iov[count].iov_base = (void *)(uintptr_t)b->p;
 		iov[count].iov_len = b->n;
 		count++;

@@ -129,8 +129,9 @@ file_put(struct log_file *file, const char *p, size_t n)
 			continue;
 		if (sent < 0) {
 			if (!atomic_exchange(&file->failing, true) && file->fd != STDERR_FILENO)
-				dprintf(STDERR_FILENO, "wproxy: write() to \"%s\" failed (%d: %s)\n",
-				    file->path, errno, strerror(errno));
+				dprintf(STDERR_FILENO,
+				    "wproxy: write() to \"%s\" failed (%d: %s)\n", file->path,
+				    errno, strerror(errno));
 			return;
 		}
 		p += sent;

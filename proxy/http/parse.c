@@ -316,7 +316,8 @@ request_partial(const char *p, size_t n, size_t at, size_t first_end,
 		return (-400);
 	if (first_end == 0) {
 		/* A CR may be half an empty line; what else is no method never becomes one. */
-		if (n > at && !is_method_byte((unsigned char)p[at]) && (p[at] != '\r' || n > at + 1))
+		if (n > at && !is_method_byte((unsigned char)p[at]) &&
+		    (p[at] != '\r' || n > at + 1))
 			return (-400);
 		return (n - at >= limits->line_max ? -414 : PARSE_PARTIAL);
 	}
@@ -370,8 +371,8 @@ status_line_read(struct str line, struct response_head *head)
 	struct str reason = str_skip(line, 12);
 	uint64_t status;
 
-	if (version < 0 || line.p[8] != ' ' || !str_to_uint(str_make(line.p + 9, 3), 999, &status) ||
-	    status < 100)
+	if (version < 0 || line.p[8] != ' ' ||
+	    !str_to_uint(str_make(line.p + 9, 3), 999, &status) || status < 100)
 		return (false);
 	if (reason.n > 0 && (reason.p[0] != ' ' || !is_field_value(reason)))
 		return (false);

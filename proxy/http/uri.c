@@ -55,7 +55,7 @@ name_scan(struct str s)
 
 	while (i < s.n && s.p[i] != ':') {
 		if (s.p[i] == '%') {
-			/* An escaped control, blank or delimiter would be read otherwise by others. */
+			/* An escaped ASCII byte would be read otherwise by others. */
 			if (escape_value(str_skip(s, i)) < 0x80)
 				return (0);
 			i += 3;

@@ -53,8 +53,8 @@ simple_read(const char *p, size_t size, char *out, size_t *length, size_t *used)
 		size_t digits = 0;
 		uint64_t n;
 
-		while (at + digits < size && strchr("0123456789abcdefABCDEF", p[at + digits]) != NULL &&
-		    p[at + digits] != '\0')
+		while (at + digits < size && p[at + digits] != '\0' &&
+		    strchr("0123456789abcdefABCDEF", p[at + digits]) != NULL)
 			digits++;
 		if (!str_to_hex(str_make(p + at, digits), size, &n) ||
 		    !str_starts(str_make(p + at + digits, size - at - digits), STR("\r\n")))
@@ -84,7 +84,8 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		result = decode(p, size, step, second, &again, &used_again);
 		assert(result == whole);
 		if (whole >= 0)
-			assert(length == again && used == used_again && memcmp(first, second, length) == 0);
+			assert(length == again && used == used_again &&
+			    memcmp(first, second, length) == 0);
 	}
 	/* Lines of zeros beyond the bound are the decoder's alone to refuse. */
 	if (size < 1000 && simple_read(p, size, second, &again, &used_again) == 1)

@@ -56,7 +56,8 @@ response_try(parser parse, const char *p, size_t size, size_t step)
 	}
 	assert((at_once > 0) == (result > 0) && (at_once == 0) == (result == 0));
 	if (at_once > 0)
-		assert(at_once == result && whole.count == pieces.count && whole.status == pieces.status);
+		assert(at_once == result && whole.count == pieces.count &&
+		    whole.status == pieces.status);
 }
 
 int

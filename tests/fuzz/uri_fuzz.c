@@ -38,8 +38,8 @@ target_try(struct pool *pool, struct str s)
 	assert(target.path.n > 0 && str_chr(target.path, '?') == SIZE_MAX &&
 	    str_chr(target.path, '#') == SIZE_MAX);
 	assert(target.has_args == (target.args.p != NULL));
-	assert(target.authority.p == NULL || host_parse(pool, target.authority, &host, &port) == 0 ||
-	    str_eq(target.authority, STR(".")) || str_starts(target.authority, STR(".:")));
+	assert(target.authority.p == NULL ||
+	    host_parse(pool, target.authority, &host, &port) == 0 || str_eq(target.authority, STR(".")) || str_starts(target.authority, STR(".:")));
 	if (str_eq(target.path, STR("*")))
 		return;
 	for (int merge = 0; merge <= 1; merge++)
@@ -66,7 +66,8 @@ host_try(struct pool *pool, struct str s)
 int
 LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-	struct str s = str_make((const char *)bytes, size), name = str_make(s.p, size < 3 ? size : 3);
+	struct str s = str_make((const char *)bytes, size);
+	struct str name = str_make(s.p, size < 3 ? size : 3);
 	struct pool *pool = pool_new(0);
 	struct str path;
 

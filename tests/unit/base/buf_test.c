@@ -132,7 +132,8 @@ START_TEST(copying_much)
 	chain_copy(&c, STR("0123456789"));
 	chain_copy(&c, str_make(bytes, sizeof(bytes)));
 	ck_assert_uint_eq(block_in_use(), 4);
-	ck_assert(str_eq(str_skip(chain_text(&c, out, sizeof(out)), 10), str_make(bytes, sizeof(bytes))));
+	ck_assert(str_eq(str_skip(chain_text(&c, out, sizeof(out)), 10),
+	    str_make(bytes, sizeof(bytes))));
 	chain_drop(&c, 1000000);
 	ck_assert(chain_is_empty(&c));
 	ck_assert_uint_eq(block_in_use(), 0);

@@ -21,7 +21,8 @@ static const struct {
 	const char *in, *out;
 } uris[] = {
 	{ ESCAPE_URI, "/a b", "/a%20b" }, { ESCAPE_URI, "/a?b#c%", "/a%3Fb%23c%25" },
-	{ ESCAPE_URI, "/\x01\x7f\xc3\xa4", "/%01%7F%C3%A4" }, { ESCAPE_URI, "/a&b+c;d=e:@", "/a&b+c;d=e:@" },
+	{ ESCAPE_URI, "/\x01\x7f\xc3\xa4", "/%01%7F%C3%A4" },
+	{ ESCAPE_URI, "/a&b+c;d=e:@", "/a&b+c;d=e:@" },
 	{ ESCAPE_URI, "\"<>\\^`{|}", "%22%3C%3E%5C%5E%60%7B%7C%7D" }, { ESCAPE_URI, "", "" },
 	{ ESCAPE_ARGS, "a&b+c;d e", "a%26b%2Bc%3Bd%20e" }, { ESCAPE_ARGS, "a=b/c", "a=b/c" },
 	{ ESCAPE_URI_COMPONENT, "a/b=c:d@e~f-g.h_i", "a%2Fb%3Dc%3Ad%40e~f-g.h_i" },
@@ -38,10 +39,11 @@ START_TEST(component_escapes_all_but_unreserved)
 {
 	for (int c = 0; c < 256; c++) {
 		char byte = (char)c;
-		bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-		    (c != 0 && strchr("-._~", c) != NULL);
+		bool plain = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+		    (c >= 'A' && c <= 'Z') || (c != 0 && strchr("-._~", c) != NULL);
 
-		ck_assert_uint_eq(encode_uri(pool, str_make(&byte, 1), ESCAPE_URI_COMPONENT).n, plain ? 1 : 3);
+		ck_assert_uint_eq(encode_uri(pool, str_make(&byte, 1), ESCAPE_URI_COMPONENT).n,
+		    plain ? 1 : 3);
 	}
 }
 END_TEST
@@ -139,7 +141,8 @@ START_TEST(hex)
 
 	ck_assert_bytes(encode_hex(pool, STR("\0\x7f\xff")), "007fff");
 	for (int c = 0; c < 256; c++) {
-		const char *hit = c == 0 ? NULL : strchr(digits, c), *also = c == 0 ? NULL : strchr(upper, c);
+		const char *hit = c == 0 ? NULL : strchr(digits, c);
+		const char *also = c == 0 ? NULL : strchr(upper, c);
 
 		ck_assert_int_eq(hex_digit((unsigned char)c),
 		    hit != NULL ? (int)(hit - digits) : also != NULL ? (int)(also - upper) : -1);

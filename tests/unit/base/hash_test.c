@@ -79,8 +79,10 @@ START_TEST(case_folding_of_every_byte)
 				s[i] = (char)(c + (int)i * 31);
 				lower[i] = (char)ascii_lower((unsigned char)s[i]);
 			}
-			ck_assert_uint_eq(hash_bytes_ci(str_make(s, n)), hash_bytes_ci(str_make(lower, n)));
-			ck_assert_uint_eq(hash_bytes_ci(str_make(s, n)), hash_bytes(str_make(lower, n)));
+			ck_assert_uint_eq(hash_bytes_ci(str_make(s, n)),
+			    hash_bytes_ci(str_make(lower, n)));
+			ck_assert_uint_eq(hash_bytes_ci(str_make(s, n)),
+			    hash_bytes(str_make(lower, n)));
 		}
 }
 END_TEST

@@ -24,7 +24,8 @@ START_TEST(uint_is_strict)
 {
 	uint64_t value = 77;
 
-	ck_assert_int_eq(str_to_uint(str_from(uints[_i].text), uints[_i].max, &value), uints[_i].good);
+	ck_assert_int_eq(str_to_uint(str_from(uints[_i].text), uints[_i].max, &value),
+	    uints[_i].good);
 	ck_assert_uint_eq(value, uints[_i].good ? uints[_i].value : 77);
 }
 END_TEST
@@ -82,7 +83,8 @@ static const struct {
 	{ "1d", true, 86400000 }, { "2w", true, 1209600000 }, { "1M", true, 2592000000 },
 	{ "1y", true, 31536000000 }, { "1y 2M", true, 36720000000 }, { "1h 30", true, 3630000 },
 	{ "", false, 0 }, { "s", false, 0 }, { "1m 1h", false, 0 }, { "1s 1s", false, 0 },
-	{ "30 30", false, 0 }, { "30 1ms", false, 0 }, { "1x", false, 0 }, { "1hs", false, 0 }, { "-1", false, 0 },
+	{ "30 30", false, 0 }, { "30 1ms", false, 0 }, { "1x", false, 0 }, { "1hs", false, 0 },
+	{ "-1", false, 0 },
 	{ "1.5s", false, 0 }, { " 1s", false, 0 }, { "1S", false, 0 }, { "1 s", false, 0 },
 	{ "9223372036854775807ms", true, INT64_MAX }, { "9223372036854775807s", false, 0 },
 	{ "9223372036854775807", false, 0 }, { "9223372036854775s 808ms", false, 0 },

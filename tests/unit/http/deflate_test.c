@@ -69,7 +69,8 @@ START_TEST(there_and_back)
 	ck_assert_ptr_nonnull(d);
 	ck_assert_ptr_nonnull(f);
 	while (at < settings[_i].n) {
-		size_t n = settings[_i].n - at < settings[_i].piece ? settings[_i].n - at : settings[_i].piece;
+		size_t left = settings[_i].n - at;
+		size_t n = left < settings[_i].piece ? left : settings[_i].piece;
 
 		chain_add(&in, bytes + at, n, NULL);
 		at += n;

@@ -9,9 +9,11 @@ START_TEST(known_answers)
 	unsigned char out[32];
 
 	digest_md5(STR("abc"), out);
-	ck_assert_bytes(encode_hex(pool, str_make((char *)out, 16)), "900150983cd24fb0d6963f7d28e17f72");
+	ck_assert_bytes(encode_hex(pool, str_make((char *)out, 16)),
+	    "900150983cd24fb0d6963f7d28e17f72");
 	digest_md5(STR_NULL, out);
-	ck_assert_bytes(encode_hex(pool, str_make((char *)out, 16)), "d41d8cd98f00b204e9800998ecf8427e");
+	ck_assert_bytes(encode_hex(pool, str_make((char *)out, 16)),
+	    "d41d8cd98f00b204e9800998ecf8427e");
 	digest_sha1(STR("abc"), out);
 	ck_assert_bytes(encode_hex(pool, str_make((char *)out, 20)),
 	    "a9993e364706816aba3e25717850c26c9cd0d89d");
@@ -57,7 +59,8 @@ static const struct {
 	{ "secret", "$1$abcdefgh$cHJi5PXp/ki/ktXzqlk6I1", true, false },
 	{ "secret", "$5$abcdefgh$gruCpC7VkOTspMQTTSAR8mtlO9Upms.fwqE5y16JVM.", true, true },
 	{ "Secret", "$5$abcdefgh$gruCpC7VkOTspMQTTSAR8mtlO9Upms.fwqE5y16JVM.", false, true },
-	{ "secret", "$6$abcdefgh$ltjgWl6579NluT/Vi1nwEvcil.G5Nbc4NiXZaNGStk8PSwGfQv72N2CKPPrVACtLtip/cZ/1GM/O6IND4WQhG.", true, true },
+	{ "secret",
+	    "$6$abcdefgh$ltjgWl6579NluT/Vi1nwEvcil.G5Nbc4NiXZaNGStk8PSwGfQv72N2CKPPrVACtLtip/cZ/1GM/O6IND4WQhG.", true, true },
 	{ "secret", "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW", true, true },
 	{ "secrets", "$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW", false, true },
 	{ "secret", "$y$j75$abcdefgh$uMUXG79B2cFpoAYyDccUnsaH/aGTyBYMlnQidzyag01", true, true },
@@ -67,9 +70,12 @@ static const struct {
 	{ "secret", "{SSHA}avcdmIp85EhnV1ZR6Aq7zcLUNVxzYWx0eXNhbHQ=", true, false },
 	{ "sacret", "{SSHA}avcdmIp85EhnV1ZR6Aq7zcLUNVxzYWx0eXNhbHQ=", false, false },
 	{ "secret", "{SSHA}AAAA", false, false },
-	{ "secret", "", false, false }, { "", "", false, false }, { "secret", "secret", false, false },
-	{ "secret", "$", false, true }, { "secret", "$9$x$y", false, true }, { "secret", "*", false, false },
-	{ "secret", "*0", false, false }, { "x", "$apr1$", false, false }, { "x", "$apr1$salt", false, false },
+	{ "secret", "", false, false }, { "", "", false, false },
+	{ "secret", "secret", false, false },
+	{ "secret", "$", false, true }, { "secret", "$9$x$y", false, true },
+	{ "secret", "*", false, false },
+	{ "secret", "*0", false, false }, { "x", "$apr1$", false, false },
+	{ "x", "$apr1$salt", false, false },
 	{ "x", "$apr1$salt$", false, false }, { "x", "$apr1$$", false, false },
 };
 

@@ -43,28 +43,41 @@ static const struct {
 	{ 11, "5", NULL, 0, FRAMING_LENGTH, 5 }, { 10, "5", NULL, 0, FRAMING_LENGTH, 5 },
 	{ 11, "0", NULL, 0, FRAMING_NONE, 0 }, { 11, "005", NULL, 0, FRAMING_LENGTH, 5 },
 	{ 11, "9223372036854775807", NULL, 0, FRAMING_LENGTH, INT64_MAX },
-	{ 11, NULL, "chunked", 0, FRAMING_CHUNKED, 0 }, { 11, NULL, "ChUnKeD", 0, FRAMING_CHUNKED, 0 },
+	{ 11, NULL, "chunked", 0, FRAMING_CHUNKED, 0 },
+	{ 11, NULL, "ChUnKeD", 0, FRAMING_CHUNKED, 0 },
 	/* Lengths that are none. */
-	{ 11, "", NULL, -400, 0, 0 }, { 11, "+5", NULL, -400, 0, 0 }, { 11, "-5", NULL, -400, 0, 0 },
-	{ 11, "-0", NULL, -400, 0, 0 }, { 11, "5 ", NULL, -400, 0, 0 }, { 11, "5,5", NULL, -400, 0, 0 },
-	{ 11, "5, 5", NULL, -400, 0, 0 }, { 11, "5,6", NULL, -400, 0, 0 }, { 11, "0x5", NULL, -400, 0, 0 },
-	{ 11, "5.0", NULL, -400, 0, 0 }, { 11, "1e3", NULL, -400, 0, 0 }, { 11, "five", NULL, -400, 0, 0 },
-	{ 11, "5;", NULL, -400, 0, 0 }, { 11, "\"5\"", NULL, -400, 0, 0 }, { 11, "5 5", NULL, -400, 0, 0 },
-	{ 11, "9223372036854775808", NULL, -400, 0, 0 }, { 11, "18446744073709551616", NULL, -400, 0, 0 },
+	{ 11, "", NULL, -400, 0, 0 }, { 11, "+5", NULL, -400, 0, 0 },
+	{ 11, "-5", NULL, -400, 0, 0 },
+	{ 11, "-0", NULL, -400, 0, 0 }, { 11, "5 ", NULL, -400, 0, 0 },
+	{ 11, "5,5", NULL, -400, 0, 0 },
+	{ 11, "5, 5", NULL, -400, 0, 0 }, { 11, "5,6", NULL, -400, 0, 0 },
+	{ 11, "0x5", NULL, -400, 0, 0 },
+	{ 11, "5.0", NULL, -400, 0, 0 }, { 11, "1e3", NULL, -400, 0, 0 },
+	{ 11, "five", NULL, -400, 0, 0 },
+	{ 11, "5;", NULL, -400, 0, 0 }, { 11, "\"5\"", NULL, -400, 0, 0 },
+	{ 11, "5 5", NULL, -400, 0, 0 },
+	{ 11, "9223372036854775808", NULL, -400, 0, 0 },
+	{ 11, "18446744073709551616", NULL, -400, 0, 0 },
 	{ 11, "18446744073709551621", NULL, -400, 0, 0 },
 	/* Repeated, both. */
-	{ 11, "5|5", NULL, -400, 0, 0 }, { 11, "5|6", NULL, -400, 0, 0 }, { 11, "0|0", NULL, -400, 0, 0 },
-	{ 11, "5", "chunked", -400, 0, 0 }, { 11, "0", "chunked", -400, 0, 0 }, { 11, "x", "x", -400, 0, 0 },
+	{ 11, "5|5", NULL, -400, 0, 0 }, { 11, "5|6", NULL, -400, 0, 0 },
+	{ 11, "0|0", NULL, -400, 0, 0 },
+	{ 11, "5", "chunked", -400, 0, 0 }, { 11, "0", "chunked", -400, 0, 0 },
+	{ 11, "x", "x", -400, 0, 0 },
 	{ 11, "5", "identity", -400, 0, 0 },
 	{ 11, NULL, "chunked|chunked", -400, 0, 0 }, { 11, NULL, "gzip|chunked", -400, 0, 0 },
 	{ 11, NULL, "chunked|identity", -400, 0, 0 }, { 11, NULL, "|chunked", -400, 0, 0 },
-	{ 10, NULL, "chunked", -400, 0, 0 }, { 9, NULL, "chunked", -400, 0, 0 }, { 10, "5", "chunked", -400, 0, 0 },
+	{ 10, NULL, "chunked", -400, 0, 0 }, { 9, NULL, "chunked", -400, 0, 0 },
+	{ 10, "5", "chunked", -400, 0, 0 },
 	{ 10, NULL, "gzip", -400, 0, 0 },
 	/* Codings. */
-	{ 11, NULL, "gzip, chunked", -501, 0, 0 }, { 11, NULL, "identity", -501, 0, 0 }, { 11, NULL, "gzip", -501, 0, 0 },
+	{ 11, NULL, "gzip, chunked", -501, 0, 0 }, { 11, NULL, "identity", -501, 0, 0 },
+	{ 11, NULL, "gzip", -501, 0, 0 },
 	{ 11, NULL, "chunked, gzip", -501, 0, 0 }, { 11, NULL, "chunked, chunked", -501, 0, 0 },
-	{ 11, NULL, "", -501, 0, 0 }, { 11, NULL, "chunked;q=1", -501, 0, 0 }, { 11, NULL, "xchunked", -501, 0, 0 },
-	{ 11, NULL, "\"chunked\"", -501, 0, 0 }, { 11, NULL, "chunked,", -501, 0, 0 }, { 11, NULL, "chunke", -501, 0, 0 },
+	{ 11, NULL, "", -501, 0, 0 }, { 11, NULL, "chunked;q=1", -501, 0, 0 },
+	{ 11, NULL, "xchunked", -501, 0, 0 },
+	{ 11, NULL, "\"chunked\"", -501, 0, 0 }, { 11, NULL, "chunked,", -501, 0, 0 },
+	{ 11, NULL, "chunke", -501, 0, 0 },
 	{ 11, NULL, "\x0b" "chunked", -501, 0, 0 },
 };
 
@@ -105,12 +118,18 @@ static const struct {
 	{ 11, 100, METHOD_GET, NULL, NULL, 0, FRAMING_NONE, 0 },
 	{ 11, 101, METHOD_GET, NULL, NULL, 0, FRAMING_NONE, 0 },
 	{ 11, 205, METHOD_GET, NULL, NULL, 0, FRAMING_CLOSE, 0 },
-	{ 11, 200, METHOD_GET, "5", "chunked", -1, 0, 0 }, { 11, 200, METHOD_GET, "5|5", NULL, -1, 0, 0 },
-	{ 11, 200, METHOD_GET, "5,5", NULL, -1, 0, 0 }, { 11, 200, METHOD_GET, "-5", NULL, -1, 0, 0 },
-	{ 11, 200, METHOD_GET, "", NULL, -1, 0, 0 }, { 11, 200, METHOD_GET, "9223372036854775808", NULL, -1, 0, 0 },
-	{ 10, 200, METHOD_GET, NULL, "chunked", -1, 0, 0 }, { 11, 200, METHOD_GET, NULL, "gzip, chunked", -1, 0, 0 },
-	{ 11, 200, METHOD_GET, NULL, "identity", -1, 0, 0 }, { 11, 200, METHOD_GET, NULL, "chunked|chunked", -1, 0, 0 },
-	{ 11, 200, METHOD_HEAD, "5", "chunked", -1, 0, 0 }, { 11, 304, METHOD_GET, "x", NULL, -1, 0, 0 },
+	{ 11, 200, METHOD_GET, "5", "chunked", -1, 0, 0 },
+	{ 11, 200, METHOD_GET, "5|5", NULL, -1, 0, 0 },
+	{ 11, 200, METHOD_GET, "5,5", NULL, -1, 0, 0 },
+	{ 11, 200, METHOD_GET, "-5", NULL, -1, 0, 0 },
+	{ 11, 200, METHOD_GET, "", NULL, -1, 0, 0 },
+	{ 11, 200, METHOD_GET, "9223372036854775808", NULL, -1, 0, 0 },
+	{ 10, 200, METHOD_GET, NULL, "chunked", -1, 0, 0 },
+	{ 11, 200, METHOD_GET, NULL, "gzip, chunked", -1, 0, 0 },
+	{ 11, 200, METHOD_GET, NULL, "identity", -1, 0, 0 },
+	{ 11, 200, METHOD_GET, NULL, "chunked|chunked", -1, 0, 0 },
+	{ 11, 200, METHOD_HEAD, "5", "chunked", -1, 0, 0 },
+	{ 11, 304, METHOD_GET, "x", NULL, -1, 0, 0 },
 };
 
 START_TEST(of_response)
@@ -118,8 +137,8 @@ START_TEST(of_response)
 	struct framing framing;
 
 	fields_make(response_framings[_i].length, response_framings[_i].coding);
-	ck_assert_int_eq(framing_of_response(response_framings[_i].version, response_framings[_i].status,
-	    response_framings[_i].method, &f, &framing), response_framings[_i].result);
+	ck_assert_int_eq(framing_of_response(response_framings[_i].version,
+	    response_framings[_i].status, response_framings[_i].method, &f, &framing), response_framings[_i].result);
 	if (response_framings[_i].result != 0)
 		return;
 	ck_assert_int_eq(framing.kind, response_framings[_i].kind);
@@ -129,7 +148,8 @@ END_TEST
 
 /* A whole stream through a decoder, step bytes at a time. */
 static int
-decode(struct framing_decoder *d, struct str s, size_t step, char *body, size_t *length, size_t *used)
+decode(struct framing_decoder *d, struct str s, size_t step, char *body, size_t *length,
+    size_t *used)
 {
 	size_t skip, data, n, at = 0;
 	int result = 0;
@@ -164,43 +184,63 @@ static const struct {
 } chunks[] = {
 #define C(text, result, body, used)	{ { text, sizeof(text) - 1 }, result, body, used }
 	C("0\r\n\r\n", 1, "", FULL), C("5\r\nhello\r\n0\r\n\r\n", 1, "hello", FULL),
-	C("000\r\n\r\n", 1, "", FULL), C("00000000000000000000005\r\nhello\r\n0\r\n\r\n", 1, "hello", FULL),
+	C("000\r\n\r\n", 1, "", FULL),
+	C("00000000000000000000005\r\nhello\r\n0\r\n\r\n", 1, "hello", FULL),
 	C("5\r\nhello\r\n1\r\n!\r\n0\r\n\r\nGET /", 1, "hello!", 21),
 	C("a\r\n0123456789\r\nA\r\n0123456789\r\n0\r\n\r\n\r\n", 1, "01234567890123456789", 35),
 	C("1\r\n\n\r\n0\r\n\r\n", 1, "\n", FULL), C("2\r\n\r\n\r\n0\r\n\r\n", 1, "\r\n", FULL),
 	/* Extensions. */
-	C("1;a\r\nx\r\n0;b=c\r\n\r\n", 1, "x", FULL), C("1;a=b;c=\"d;\\\"e\";f\r\nx\r\n0\r\n\r\n", 1, "x", FULL),
-	C("1; a = b ; c\r\nx\r\n0\r\n\r\n", 1, "x", FULL), C("1;a=\"\"\r\nx\r\n0\r\n\r\n", 1, "x", FULL),
+	C("1;a\r\nx\r\n0;b=c\r\n\r\n", 1, "x", FULL),
+	C("1;a=b;c=\"d;\\\"e\";f\r\nx\r\n0\r\n\r\n", 1, "x", FULL),
+	C("1; a = b ; c\r\nx\r\n0\r\n\r\n", 1, "x", FULL),
+	C("1;a=\"\"\r\nx\r\n0\r\n\r\n", 1, "x", FULL),
 	C("1;a=\" \t\xc3\"\r\nx\r\n0\r\n\r\n", 1, "x", FULL),
 	/* Trailers. */
 	C("0\r\nA: b\r\nC-D:\r\n\r\nx", 1, "", 17), C("0\r\nA:\tb c\r\n\r\n", 1, "", FULL),
 	/* Not all there. */
 	C("", 0, "", FULL), C("5", 0, "", FULL), C("5\r", 0, "", FULL), C("5\r\n", 0, "", FULL),
-	C("5\r\nhel", 0, "hel", FULL), C("5\r\nhello", 0, "hello", FULL), C("5\r\nhello\r\n", 0, "hello", FULL),
+	C("5\r\nhel", 0, "hel", FULL), C("5\r\nhello", 0, "hello", FULL),
+	C("5\r\nhello\r\n", 0, "hello", FULL),
 	C("0\r\n", 0, "", FULL), C("0\r\n\r", 0, "", FULL), C("0\r\nA: b\r\n", 0, "", FULL),
 	/* Sizes that are none. */
-	C("\r\n", -400, "", 0), C(" 5\r\nhello\r\n", -400, "", 0), C("\t5\r\n", -400, "", 0), C("+5\r\n", -400, "", 0),
-	C("-5\r\n", -400, "", 0), C("-0\r\n", -400, "", 0), C("0x5\r\n", -400, "", 0), C("5 \r\nhello", -400, "", 0),
-	C("5\t\r\nhello", -400, "", 0), C("5 ;a\r\nhello", -400, "", 0), C("g\r\n", -400, "", 0), C("5g\r\n", -400, "", 0),
-	C(";a\r\n", -400, "", 0), C("5,\r\n", -400, "", 0), C("5.0\r\n", -400, "", 0), C("5_0\r\n", -400, "", 0),
+	C("\r\n", -400, "", 0), C(" 5\r\nhello\r\n", -400, "", 0), C("\t5\r\n", -400, "", 0),
+	C("+5\r\n", -400, "", 0),
+	C("-5\r\n", -400, "", 0), C("-0\r\n", -400, "", 0), C("0x5\r\n", -400, "", 0),
+	C("5 \r\nhello", -400, "", 0),
+	C("5\t\r\nhello", -400, "", 0), C("5 ;a\r\nhello", -400, "", 0), C("g\r\n", -400, "", 0),
+	C("5g\r\n", -400, "", 0),
+	C(";a\r\n", -400, "", 0), C("5,\r\n", -400, "", 0), C("5.0\r\n", -400, "", 0),
+	C("5_0\r\n", -400, "", 0),
 	C("8000000000000000\r\n", -400, "", 0), C("ffffffffffffffff\r\n", -400, "", 0),
 	C("10000000000000000\r\n", -400, "", 0), C("fffffffffffffffff0\r\n", -400, "", 0),
-	C("10000000000000005\r\nhello\r\n", -400, "", 0), C("\0\r\n", -400, "", 0), C("5\0\r\n", -400, "", 0),
+	C("10000000000000005\r\nhello\r\n", -400, "", 0), C("\0\r\n", -400, "", 0),
+	C("5\0\r\n", -400, "", 0),
 	/* Line ends. */
-	C("5\nhello\r\n", -400, "", 0), C("5\r\rhello", -400, "", 0), C("5\rhello", -400, "", 0), C("5\r\nhello\n", -400, "", 0),
-	C("5\r\nhello0\r\n", -400, "", 0), C("5\r\nhello\r0\r\n", -400, "", 0), C("5\r\nhellox\r\n", -400, "", 0),
-	C("5\r\nhello\r\n\r\n", -400, "", 0), C("5\r\nhello\r\r\n", -400, "", 0), C("0\n\n", -400, "", 0), C("0\r\n\n", -400, "", 0),
-	C("0\r\n\r\r", -400, "", 0), C("0\r\n\rx", -400, "", 0), C("0\r\nA: b\n\r\n", -400, "", 0), C("0\n\r\n", -400, "", 0),
+	C("5\nhello\r\n", -400, "", 0), C("5\r\rhello", -400, "", 0), C("5\rhello", -400, "", 0),
+	C("5\r\nhello\n", -400, "", 0),
+	C("5\r\nhello0\r\n", -400, "", 0), C("5\r\nhello\r0\r\n", -400, "", 0),
+	C("5\r\nhellox\r\n", -400, "", 0),
+	C("5\r\nhello\r\n\r\n", -400, "", 0), C("5\r\nhello\r\r\n", -400, "", 0),
+	C("0\n\n", -400, "", 0), C("0\r\n\n", -400, "", 0),
+	C("0\r\n\r\r", -400, "", 0), C("0\r\n\rx", -400, "", 0), C("0\r\nA: b\n\r\n", -400, "", 0),
+	C("0\n\r\n", -400, "", 0),
 	/* Extensions that are none. */
-	C("1;\r\n", -400, "", 0), C("1;;a\r\n", -400, "", 0), C("1;=b\r\n", -400, "", 0), C("1;a=\r\n", -400, "", 0),
-	C("1;a b\r\n", -400, "", 0), C("1;a=b c\r\n", -400, "", 0), C("1;a=\"b\r\n", -400, "", 0), C("1;a=\"b\"c\r\n", -400, "", 0),
-	C("1;a=b\nx\r\n", -400, "", 0), C("1;a\nx", -400, "", 0), C("1;a=\"\n\"\r\n", -400, "", 0), C("1;a=\"\\\n\"\r\n", -400, "", 0),
-	C("1;a\0\r\n", -400, "", 0), C("1;a=\"\0\"\r\n", -400, "", 0), C("1;a/b\r\n", -400, "", 0), C("1;a=b\rx", -400, "", 0),
+	C("1;\r\n", -400, "", 0), C("1;;a\r\n", -400, "", 0), C("1;=b\r\n", -400, "", 0),
+	C("1;a=\r\n", -400, "", 0),
+	C("1;a b\r\n", -400, "", 0), C("1;a=b c\r\n", -400, "", 0), C("1;a=\"b\r\n", -400, "", 0),
+	C("1;a=\"b\"c\r\n", -400, "", 0),
+	C("1;a=b\nx\r\n", -400, "", 0), C("1;a\nx", -400, "", 0), C("1;a=\"\n\"\r\n", -400, "", 0),
+	C("1;a=\"\\\n\"\r\n", -400, "", 0),
+	C("1;a\0\r\n", -400, "", 0), C("1;a=\"\0\"\r\n", -400, "", 0), C("1;a/b\r\n", -400, "", 0),
+	C("1;a=b\rx", -400, "", 0),
 	C("1;a\x80\r\n", -400, "", 0), C("1;a==b\r\n", -400, "", 0),
 	/* Trailers that are none. */
-	C("0\r\nA b\r\n\r\n", -400, "", 0), C("0\r\n A: b\r\n\r\n", -400, "", 0), C("0\r\nA: b\r\n c\r\n\r\n", -400, "", 0),
-	C("0\r\nA : b\r\n\r\n", -400, "", 0), C("0\r\n: b\r\n\r\n", -400, "", 0), C("0\r\nA\r\n\r\n", -400, "", 0),
-	C("0\r\nA: b\rc\r\n\r\n", -400, "", 0), C("0\r\nA: \0\r\n\r\n", -400, "", 0), C("0\r\nGET / HTTP/1.1\r\n\r\n", -400, "", 0),
+	C("0\r\nA b\r\n\r\n", -400, "", 0), C("0\r\n A: b\r\n\r\n", -400, "", 0),
+	C("0\r\nA: b\r\n c\r\n\r\n", -400, "", 0),
+	C("0\r\nA : b\r\n\r\n", -400, "", 0), C("0\r\n: b\r\n\r\n", -400, "", 0),
+	C("0\r\nA\r\n\r\n", -400, "", 0),
+	C("0\r\nA: b\rc\r\n\r\n", -400, "", 0), C("0\r\nA: \0\r\n\r\n", -400, "", 0),
+	C("0\r\nGET / HTTP/1.1\r\n\r\n", -400, "", 0),
 };
 
 START_TEST(decoding_chunks)
@@ -232,8 +272,11 @@ END_TEST
 
 START_TEST(what_is_left)
 {
-	static const struct framing chunked = { FRAMING_CHUNKED, 0 }, length = { FRAMING_LENGTH, 100 },
-	    closed = { FRAMING_CLOSE, 0 }, none = { FRAMING_NONE, 0 }, empty = { FRAMING_LENGTH, 0 };
+	static const struct framing chunked = { FRAMING_CHUNKED, 0 };
+	static const struct framing length = { FRAMING_LENGTH, 100 };
+	static const struct framing closed = { FRAMING_CLOSE, 0 };
+	static const struct framing none = { FRAMING_NONE, 0 };
+	static const struct framing empty = { FRAMING_LENGTH, 0 };
 	struct framing_decoder d;
 	char bytes[200] = { 0 };
 	size_t skip, data;

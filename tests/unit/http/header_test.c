@@ -112,7 +112,8 @@ static const struct {
 	bool has;
 } lists[] = {
 	{ "close", true }, { "Close", true }, { "keep-alive, close", true }, { "a,close,b", true },
-	{ " , ,close", true }, { "close;q=1", true }, { "close ; q=1", true }, { "\tclose\t", true },
+	{ " , ,close", true }, { "close;q=1", true }, { "close ; q=1", true },
+	{ "\tclose\t", true },
 	{ "a=\"b\", close", true }, { "a;b=\"x\\\"\", close", true }, { "a;b=\",\", close", true },
 	{ "", false }, { "closed", false }, { "not close", false }, { "a;close", false },
 	{ "\"close\"", false }, { "a;b=\",close,\"", false }, { "a;b=\"\\\",close,", false },

@@ -68,10 +68,12 @@ static const struct {
 	R("GET / HTTP/1.1\r\n\r\n\r\n", 18),
 	R("GET /\r\nHost: a\r\n\r\n", 7),
 	/* Not all there. */
-	R("", 0), R("\r", 0), R("\r\n", 0), R("\r\n\r", 0), R("G", 0), R("GET", 0), R("GET / HTTP/1.1", 0),
+	R("", 0), R("\r", 0), R("\r\n", 0), R("\r\n\r", 0), R("G", 0), R("GET", 0),
+	R("GET / HTTP/1.1", 0),
 	R("GET / HTTP/1.1\r", 0), R("GET / HTTP/1.1\r\n", 0), R("GET / HTTP/1.1\r\n\r", 0),
 	R("GET / HTTP/1.1\r\nHost", 0), R("GET / HTTP/1.1\r\nHost: a\r\n", 0),
-	R("GET / HTTP/1.1\r\nHost: a\r\n\r", 0), R("GET /", 0), R("\r\nGET / HTTP/1.1\r\nA: b\n", 0),
+	R("GET / HTTP/1.1\r\nHost: a\r\n\r", 0), R("GET /", 0),
+	R("\r\nGET / HTTP/1.1\r\nA: b\n", 0),
 	/* Request lines. */
 	R(" GET / HTTP/1.1\r\n\r\n", -400),
 	R("get / HTTP/1.1\r\n\r\n", -400),
@@ -300,8 +302,10 @@ static const struct {
 	S("HTTP/1.1 200 O\rK\r\n\r\n", -400, 0), S("HTTP/1.1 200 O\0K\r\n\r\n", -400, 0),
 	S("HTTP/1.1\r\n\r\n", -400, 0), S("HTTP/1.1 \r\n\r\n", -400, 0),
 	S("HTTP/1.1 200 OK\r\nA : b\r\n\r\n", -400, 0), S("HTTP/1.1 200 OK\r\nA\r\n\r\n", -400, 0),
-	S("HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n", -400, 0), S("HTTP/1.1 200 OK\r\n: b\r\n\r\n", -400, 0),
-	S("HTTP/1.1 200 OK\r\nA: b\0\r\n\r\n", -400, 0), S("HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n", -400, 0),
+	S("HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n", -400, 0),
+	S("HTTP/1.1 200 OK\r\n: b\r\n\r\n", -400, 0),
+	S("HTTP/1.1 200 OK\r\nA: b\0\r\n\r\n", -400, 0),
+	S("HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n", -400, 0),
 	S("HTTP/1.1 200 OK\r\nA\xff: b\r\n\r\n", -400, 0),
 	S("HTTP/1.1 200 OK\r\n1:\r\n2:\r\n3:\r\n4:\r\n5:\r\n6:\r\n7:\r\n8:\r\n9:\r\n\r\n", -494, 0),
 };
@@ -363,13 +367,15 @@ static const struct {
 	C("Location: /x\r\n\r\n", FULL, 302, ""),
 	C("Status: 201 Here\r\nLocation: /x\r\n\r\n", FULL, 201, "Here"),
 	C("\r\n", FULL, 200, ""), C("\n", FULL, 200, ""),
-	C("", 0, 0, NULL), C("H", 0, 0, NULL), C("HTTP", 0, 0, NULL), C("HTTP/1.1 200 OK\r\n", 0, 0, NULL),
+	C("", 0, 0, NULL), C("H", 0, 0, NULL), C("HTTP", 0, 0, NULL),
+	C("HTTP/1.1 200 OK\r\n", 0, 0, NULL),
 	C("A: b\r\n", 0, 0, NULL), C("\r", 0, 0, NULL),
 	C("HTTP/3.1 200 OK\r\n\r\n", -400, 0, NULL),
 	C("Status: 20\r\n\r\n", -400, 0, NULL), C("Status: 2000\r\n\r\n", -400, 0, NULL),
 	C("Status: abc\r\n\r\n", -400, 0, NULL), C("Status:\r\n\r\n", -400, 0, NULL),
 	C("Status: 099 x\r\n\r\n", -400, 0, NULL), C("Status: 200x\r\n\r\n", -400, 0, NULL),
-	C("<html>", -400, 0, NULL), C("A\r\n\r\n", -400, 0, NULL), C(" A: b\r\n\r\n", -400, 0, NULL),
+	C("<html>", -400, 0, NULL), C("A\r\n\r\n", -400, 0, NULL),
+	C(" A: b\r\n\r\n", -400, 0, NULL),
 };
 
 START_TEST(cgi_verdicts)
@@ -396,7 +402,8 @@ static const struct {
 	unsigned count;
 } trailers[] = {
 #define T(text, result, count)	{ { text, sizeof(text) - 1 }, result, count }
-	T("\r\n", FULL, 0), T("\n", FULL, 0), T("A: b\r\nC: d\r\n\r\nrest", 14, 2), T("A: b\r\n", 0, 0),
+	T("\r\n", FULL, 0), T("\n", FULL, 0), T("A: b\r\nC: d\r\n\r\nrest", 14, 2),
+	T("A: b\r\n", 0, 0),
 	T("", 0, 0), T("\r", 0, 0), T("A b\r\n\r\n", -400, 0), T(" A: b\r\n\r\n", -400, 0),
 	T("1:\r\n2:\r\n3:\r\n4:\r\n5:\r\n6:\r\n7:\r\n8:\r\n9:\r\n\r\n", -494, 8),
 };

@@ -27,12 +27,18 @@ static const struct {
 	const char *group[4];
 } matches[] = {
 	{ "^/a", false, "/ab", 1, 1, { "/a" } }, { "^/a", false, "/b", 0, 0, { "" } },
-	{ "\\.JPG$", true, "/x.jpg", 1, 1, { ".jpg" } }, { "\\.JPG$", false, "/x.jpg", 0, 0, { "" } },
-	{ "/tiles/dataset/(.*)$", false, "/prefix/tiles/dataset/1/2", 1, 2, { "/tiles/dataset/1/2", "1/2" } },
-	{ "^/(?!config)", false, "/config", 0, 0, { "" } }, { "^/(?!config)", false, "/x", 1, 1, { "/" } },
-	{ "(a)|(b)|(c)", false, "b", 1, 4, { "b", "", "b", "" } }, { "(a)(b)?", false, "a", 1, 3, { "a", "a", "" } },
-	{ "", false, "anything", 1, 1, { "" } }, { "", false, "", 1, 1, { "" } }, { "(.+?)x", false, "abxx", 1, 2, { "abx", "ab" } },
-	{ "/api/*", false, "/api", 1, 1, { "/api" } }, { "(?<n>\\d+)", false, "a12", 1, 2, { "12", "12" } },
+	{ "\\.JPG$", true, "/x.jpg", 1, 1, { ".jpg" } },
+	{ "\\.JPG$", false, "/x.jpg", 0, 0, { "" } },
+	{ "/tiles/dataset/(.*)$", false, "/prefix/tiles/dataset/1/2", 1, 2,
+	    { "/tiles/dataset/1/2", "1/2" } },
+	{ "^/(?!config)", false, "/config", 0, 0, { "" } },
+	{ "^/(?!config)", false, "/x", 1, 1, { "/" } },
+	{ "(a)|(b)|(c)", false, "b", 1, 4, { "b", "", "b", "" } },
+	{ "(a)(b)?", false, "a", 1, 3, { "a", "a", "" } },
+	{ "", false, "anything", 1, 1, { "" } }, { "", false, "", 1, 1, { "" } },
+	{ "(.+?)x", false, "abxx", 1, 2, { "abx", "ab" } },
+	{ "/api/*", false, "/api", 1, 1, { "/api" } },
+	{ "(?<n>\\d+)", false, "a12", 1, 2, { "12", "12" } },
 	{ "a\\Kb", false, "ab", 1, 1, { "b" } },
 };
 
@@ -40,13 +46,15 @@ START_TEST(matching)
 {
 	struct captures captures;
 	struct str error;
-	struct regex *regex = regex_compile(pool, str_from(matches[_i].pattern), matches[_i].ignore_case,
-	    &error);
+	struct regex *regex = regex_compile(pool, str_from(matches[_i].pattern),
+	    matches[_i].ignore_case, &error);
 
 	ck_assert_ptr_nonnull(regex);
 	ck_assert_text(regex_pattern(regex), matches[_i].pattern);
-	ck_assert_int_eq(regex_match(regex, str_from(matches[_i].subject), NULL), matches[_i].result);
-	ck_assert_int_eq(regex_match(regex, str_from(matches[_i].subject), &captures), matches[_i].result);
+	ck_assert_int_eq(regex_match(regex, str_from(matches[_i].subject), NULL),
+	    matches[_i].result);
+	ck_assert_int_eq(regex_match(regex, str_from(matches[_i].subject), &captures),
+	    matches[_i].result);
 	if (matches[_i].result != 1)
 		return;
 	ck_assert_uint_eq(captures.count, matches[_i].count);
@@ -96,7 +104,8 @@ START_TEST(more_groups_than_room)
 	}
 	regex = regex_compile(pool, pattern, false, &error);
 	ck_assert_uint_eq(regex_captures(regex), 40);
-	ck_assert_int_eq(regex_match(regex, STR("0123456789012345678901234567890123456789"), &captures), 1);
+	ck_assert_int_eq(regex_match(regex, STR("0123456789012345678901234567890123456789"),
+	    &captures), 1);
 	ck_assert_uint_eq(captures.count, REGEX_GROUPS_MAX);
 	ck_assert_bytes(captures.group[31], "0");
 }
@@ -117,7 +126,8 @@ name_seen(struct str name, unsigned group, void *arg)
 START_TEST(named_groups)
 {
 	struct str error;
-	struct regex *regex = regex_compile(pool, STR("(x)(?<year>\\d+)-(?P<month>\\d+)"), false, &error);
+	struct regex *regex = regex_compile(pool, STR("(x)(?<year>\\d+)-(?P<month>\\d+)"), false,
+	    &error);
 	unsigned seen[3] = { 0, 0, 0 };
 
 	ck_assert_uint_eq(regex_captures(regex), 3);
@@ -136,7 +146,8 @@ match_often(void *arg)
 	struct captures captures;
 
 	for (int i = 0; i < 20000; i++)
-		if (regex_match(arg, STR("/a/17/b"), &captures) != 1 || !str_eq(captures.group[1], STR("17")))
+		if (regex_match(arg, STR("/a/17/b"), &captures) != 1 ||
+		    !str_eq(captures.group[1], STR("17")))
 			return (arg);
 	return (NULL);
 }

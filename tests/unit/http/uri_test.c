@@ -51,9 +51,11 @@ static const struct {
 	{ S("http://u:p@ex.org/"), -400, "", "", "", NULL },
 	{ S("http://ex.org:x/"), -400, "", "", "", NULL },
 	{ S("http://ex.org:99999/"), -400, "", "", "", NULL },
-	{ S("http://[::1/"), -400, "", "", "", NULL }, { S("http://a\\b/"), -400, "", "", "", NULL },
+	{ S("http://[::1/"), -400, "", "", "", NULL },
+	{ S("http://a\\b/"), -400, "", "", "", NULL },
 	{ S("ftp://ex.org/"), -400, "", "", "", NULL }, { S("://ex.org/"), -400, "", "", "", NULL },
-	{ S("httpx://ex.org/"), -400, "", "", "", NULL }, { S("file:///etc/passwd"), -400, "", "", "", NULL },
+	{ S("httpx://ex.org/"), -400, "", "", "", NULL },
+	{ S("file:///etc/passwd"), -400, "", "", "", NULL },
 	{ S("/a b"), -400, "", "", "", NULL }, { S("/a\tb"), -400, "", "", "", NULL },
 	{ S("/a\0b"), -400, "", "", "", NULL }, { S("/a?b\x7f"), -400, "", "", "", NULL },
 	{ S("/a\r\nb"), -400, "", "", "", NULL },
@@ -89,9 +91,11 @@ static const struct {
 	{ S("/a/.."), "/", "/" }, { S("/a/../"), "/", "/" }, { S("/a/../b"), "/b", "/b" },
 	{ S("/a/b/../c"), "/a/c", "/a/c" }, { S("/a/b/../../c"), "/c", "/c" },
 	{ S("/a/b/.."), "/a/", "/a/" },
-	{ S("/a//../b"), "/b", "/a/b" }, { S("/a//.."), "/", "/a/" }, { S("/a/..//b"), "/b", "//b" },
+	{ S("/a//../b"), "/b", "/a/b" }, { S("/a//.."), "/", "/a/" },
+	{ S("/a/..//b"), "/b", "//b" },
 	{ S("/a/.//b"), "/a/b", "/a//b" },
-	{ S("/..."), "/...", "/..." }, { S("/.../b"), "/.../b", "/.../b" }, { S("/a.."), "/a..", "/a.." },
+	{ S("/..."), "/...", "/..." }, { S("/.../b"), "/.../b", "/.../b" },
+	{ S("/a.."), "/a..", "/a.." },
 	{ S("/a../b"), "/a../b", "/a../b" }, { S("/..a/b"), "/..a/b", "/..a/b" },
 	{ S("/.a"), "/.a", "/.a" }, { S("/a./b"), "/a./b", "/a./b" },
 	{ S("/a/b/c/../../../d"), "/d", "/d" },
@@ -99,7 +103,8 @@ static const struct {
 	{ S("/.."), BAD, BAD }, { S("/../"), BAD, BAD }, { S("/../a"), BAD, BAD },
 	{ S("/a/../.."), BAD, BAD }, { S("/a/../../b"), BAD, BAD }, { S("/./.."), BAD, BAD },
 	{ S("//.."), BAD, "/" }, { S("//../.."), BAD, BAD },
-	{ S("/%2e%2e"), BAD, BAD }, { S("/%2E./a"), BAD, BAD }, { S("/a/%2e%2e/%2e%2e/b"), BAD, BAD },
+	{ S("/%2e%2e"), BAD, BAD }, { S("/%2E./a"), BAD, BAD },
+	{ S("/a/%2e%2e/%2e%2e/b"), BAD, BAD },
 	{ S("/..%2fetc"), BAD, BAD },
 	/* Escapes. */
 	{ S("/%41%62"), "/Ab", "/Ab" }, { S("/a%20b"), "/a b", "/a b" },
@@ -109,10 +114,13 @@ static const struct {
 	{ S("/a%3Fb"), "/a?b", "/a?b" }, { S("/a%23b"), "/a#b", "/a#b" },
 	{ S("/a%25b"), "/a%b", "/a%b" }, { S("/%2541"), "/%41", "/%41" },
 	{ S("/%252e%252e/a"), "/%2e%2e/a", "/%2e%2e/a" },
-	{ S("/%c3%A4"), "/\xc3\xa4", "/\xc3\xa4" }, { S("/%0a"), "/\n", "/\n" }, { S("/a+b"), "/a+b", "/a+b" },
+	{ S("/%c3%A4"), "/\xc3\xa4", "/\xc3\xa4" }, { S("/%0a"), "/\n", "/\n" },
+	{ S("/a+b"), "/a+b", "/a+b" },
 	{ S("/%00"), BAD, BAD }, { S("/a%00.jpg"), BAD, BAD }, { S("/a\0b"), BAD, BAD },
-	{ S("/%"), BAD, BAD }, { S("/%4"), BAD, BAD }, { S("/%g1"), BAD, BAD }, { S("/%1g"), BAD, BAD },
-	{ S("/%%41"), BAD, BAD }, { S("/%-1"), BAD, BAD }, { S("/% 1"), BAD, BAD }, { S("/a%2"), BAD, BAD },
+	{ S("/%"), BAD, BAD }, { S("/%4"), BAD, BAD }, { S("/%g1"), BAD, BAD },
+	{ S("/%1g"), BAD, BAD },
+	{ S("/%%41"), BAD, BAD }, { S("/%-1"), BAD, BAD }, { S("/% 1"), BAD, BAD },
+	{ S("/a%2"), BAD, BAD },
 	{ S(""), BAD, BAD }, { S("a"), BAD, BAD }, { S("../a"), BAD, BAD }, { S("%2fa"), BAD, BAD },
 };
 
@@ -150,8 +158,10 @@ END_TEST
 static const struct {
 	const char *path, *extension;
 } extensions[] = {
-	{ "/a.jpg", "jpg" }, { "/a.tar.gz", "gz" }, { "/a", "" }, { "/a.b/c", "" }, { "/.bashrc", "" },
-	{ "/a/.b", "" }, { "/a/.b.c", "c" }, { "/a.", "" }, { "/", "" }, { "", "" }, { "/a..b", "b" },
+	{ "/a.jpg", "jpg" }, { "/a.tar.gz", "gz" }, { "/a", "" }, { "/a.b/c", "" },
+	{ "/.bashrc", "" },
+	{ "/a/.b", "" }, { "/a/.b.c", "c" }, { "/a.", "" }, { "/", "" }, { "", "" },
+	{ "/a..b", "b" },
 	{ "a.b", "b" },
 };
 
@@ -178,27 +188,43 @@ static const struct {
 	struct str value;
 	const char *host, *port;	/* host NULL: -400; port NULL: none */
 } hosts[] = {
-	{ S("ex.org"), "ex.org", NULL }, { S("EX.Org:8080"), "ex.org", "8080" }, { S("ex.org."), "ex.org", NULL },
-	{ S("Ex.org.:80"), "ex.org", "80" }, { S("ex.org:"), "ex.org", "" }, { S("127.0.0.1:0"), "127.0.0.1", "0" },
+	{ S("ex.org"), "ex.org", NULL }, { S("EX.Org:8080"), "ex.org", "8080" },
+	{ S("ex.org."), "ex.org", NULL },
+	{ S("Ex.org.:80"), "ex.org", "80" }, { S("ex.org:"), "ex.org", "" },
+	{ S("127.0.0.1:0"), "127.0.0.1", "0" },
 	{ S("ex.org:65535"), "ex.org", "65535" }, { S("ex.org:00080"), "ex.org", "00080" },
-	{ S("catmaid_wsgi"), "catmaid_wsgi", NULL }, { S("a-b.c~d"), "a-b.c~d", NULL }, { S("xn--mnchen-3ya"), "xn--mnchen-3ya", NULL },
-	{ S("a!$&'()*+,;=b"), "a!$&'()*+,;=b", NULL }, { S("a%C3%A4"), "a%c3%a4", NULL }, { S("999.1.1.1"), "999.1.1.1", NULL },
-	{ S("[::1]"), "[::1]", NULL }, { S("[::1]:80"), "[::1]", "80" }, { S("[FE80::A]"), "[fe80::a]", NULL },
+	{ S("catmaid_wsgi"), "catmaid_wsgi", NULL }, { S("a-b.c~d"), "a-b.c~d", NULL },
+	{ S("xn--mnchen-3ya"), "xn--mnchen-3ya", NULL },
+	{ S("a!$&'()*+,;=b"), "a!$&'()*+,;=b", NULL }, { S("a%C3%A4"), "a%c3%a4", NULL },
+	{ S("999.1.1.1"), "999.1.1.1", NULL },
+	{ S("[::1]"), "[::1]", NULL }, { S("[::1]:80"), "[::1]", "80" },
+	{ S("[FE80::A]"), "[fe80::a]", NULL },
 	{ S("[::ffff:1.2.3.4]"), "[::ffff:1.2.3.4]", NULL },
 	{ S("[1:2:3:4:5:6:7:8]:"), "[1:2:3:4:5:6:7:8]", "" },
-	{ S(""), NULL, NULL }, { S("."), NULL, NULL }, { S(".:80"), NULL, NULL }, { S(":80"), NULL, NULL }, { S(":"), NULL, NULL },
-	{ S("a b"), NULL, NULL }, { S(" a"), NULL, NULL }, { S("a\t"), NULL, NULL }, { S("a\0b"), NULL, NULL },
-	{ S("a..b"), NULL, NULL }, { S("a.."), NULL, NULL }, { S("a,b c"), NULL, NULL }, { S("a/b"), NULL, NULL },
-	{ S("a?b"), NULL, NULL }, { S("a#b"), NULL, NULL }, { S("a\\b"), NULL, NULL }, { S("u@a"), NULL, NULL },
-	{ S("a\"b"), NULL, NULL }, { S("<a>"), NULL, NULL }, { S("a|b"), NULL, NULL }, { S("\xc3\xa4"), NULL, NULL }, { S("a\x7f"), NULL, NULL },
-	{ S("a:b"), NULL, NULL }, { S("a:80:80"), NULL, NULL }, { S("a:-1"), NULL, NULL }, { S("a:+80"), NULL, NULL },
-	{ S("a: 80"), NULL, NULL }, { S("a:80 "), NULL, NULL }, { S("a:65536"), NULL, NULL }, { S("a:000080"), NULL, NULL }, { S("a:99999999999999999999"), NULL, NULL },
-	{ S("a%"), NULL, NULL }, { S("a%4"), NULL, NULL }, { S("a%zz"), NULL, NULL }, { S("a%00"), NULL, NULL },
+	{ S(""), NULL, NULL }, { S("."), NULL, NULL }, { S(".:80"), NULL, NULL },
+	{ S(":80"), NULL, NULL }, { S(":"), NULL, NULL },
+	{ S("a b"), NULL, NULL }, { S(" a"), NULL, NULL }, { S("a\t"), NULL, NULL },
+	{ S("a\0b"), NULL, NULL },
+	{ S("a..b"), NULL, NULL }, { S("a.."), NULL, NULL }, { S("a,b c"), NULL, NULL },
+	{ S("a/b"), NULL, NULL },
+	{ S("a?b"), NULL, NULL }, { S("a#b"), NULL, NULL }, { S("a\\b"), NULL, NULL },
+	{ S("u@a"), NULL, NULL },
+	{ S("a\"b"), NULL, NULL }, { S("<a>"), NULL, NULL }, { S("a|b"), NULL, NULL },
+	{ S("\xc3\xa4"), NULL, NULL }, { S("a\x7f"), NULL, NULL },
+	{ S("a:b"), NULL, NULL }, { S("a:80:80"), NULL, NULL }, { S("a:-1"), NULL, NULL },
+	{ S("a:+80"), NULL, NULL },
+	{ S("a: 80"), NULL, NULL }, { S("a:80 "), NULL, NULL }, { S("a:65536"), NULL, NULL },
+	{ S("a:000080"), NULL, NULL }, { S("a:99999999999999999999"), NULL, NULL },
+	{ S("a%"), NULL, NULL }, { S("a%4"), NULL, NULL }, { S("a%zz"), NULL, NULL },
+	{ S("a%00"), NULL, NULL },
 	{ S("a%2f"), NULL, NULL }, { S("a%41"), NULL, NULL },
-	{ S("["), NULL, NULL }, { S("[]"), NULL, NULL }, { S("[::1"), NULL, NULL }, { S("[::1]a"), NULL, NULL },
+	{ S("["), NULL, NULL }, { S("[]"), NULL, NULL }, { S("[::1"), NULL, NULL },
+	{ S("[::1]a"), NULL, NULL },
 	{ S("[::1]]"), NULL, NULL }, { S("[1.2.3.4]"), NULL, NULL }, { S("[:::]"), NULL, NULL },
-	{ S("[1:2:3:4:5:6:7:8:9]"), NULL, NULL }, { S("[12345::]"), NULL, NULL }, { S("[fe80::1%25eth0]"), NULL, NULL },
-	{ S("[fe80::1%eth0]"), NULL, NULL }, { S("[v1.a]"), NULL, NULL }, { S("[::1\0]"), NULL, NULL }, { S("[::g]"), NULL, NULL },
+	{ S("[1:2:3:4:5:6:7:8:9]"), NULL, NULL }, { S("[12345::]"), NULL, NULL },
+	{ S("[fe80::1%25eth0]"), NULL, NULL },
+	{ S("[fe80::1%eth0]"), NULL, NULL }, { S("[v1.a]"), NULL, NULL },
+	{ S("[::1\0]"), NULL, NULL }, { S("[::g]"), NULL, NULL },
 	{ S("[00000000000000000000000000000000000000000000000000000000::1]"), NULL, NULL },
 	{ S("::1"), NULL, NULL }, { S("fe80::1"), NULL, NULL }, { S("]"), NULL, NULL },
 };
@@ -207,7 +233,8 @@ START_TEST(host)
 {
 	struct str name = STR("unset"), port = STR("unset");
 
-	ck_assert_int_eq(host_parse(pool, hosts[_i].value, &name, &port), hosts[_i].host == NULL ? -400 : 0);
+	ck_assert_int_eq(host_parse(pool, hosts[_i].value, &name, &port),
+	    hosts[_i].host == NULL ? -400 : 0);
 	if (hosts[_i].host == NULL)
 		return;
 	ck_assert_text(name, hosts[_i].host);
@@ -230,9 +257,11 @@ END_TEST
 static const struct {
 	const char *args, *name, *value;
 } arguments[] = {
-	{ "a=1&b=2", "a", "1" }, { "a=1&b=2", "b", "2" }, { "a=1&b=2", "B", "2" }, { "A=1", "a", "1" },
+	{ "a=1&b=2", "a", "1" }, { "a=1&b=2", "b", "2" }, { "a=1&b=2", "B", "2" },
+	{ "A=1", "a", "1" },
 	{ "a=&b", "a", "" }, { "a=&b", "b", NULL }, { "aa=1&a=2", "a", "2" }, { "ba=1", "a", NULL },
-	{ "a=1&a=2", "a", "1" }, { "a=b=c", "a", "b=c" }, { "", "a", NULL }, { "a", "a", NULL }, { "a=1", "", NULL },
+	{ "a=1&a=2", "a", "1" }, { "a=b=c", "a", "b=c" }, { "", "a", NULL }, { "a", "a", NULL },
+	{ "a=1", "", NULL },
 	{ "&&a=1", "a", "1" }, { "x=a=1", "a", NULL }, { "a=%20", "a", "%20" },
 };
 
@@ -248,9 +277,12 @@ END_TEST
 static const struct {
 	const char *cookies, *name, *value;
 } cookies[] = {
-	{ "a=1; b=2", "a", "1" }, { "a=1; b=2", "b", "2" }, { "a=1;b=2", "b", "2" }, { "A=1", "a", "1" },
-	{ "a = 1", "a", "1" }, { "aa=1; a=2", "a", "2" }, { "a=1, b=2", "b", "2" }, { "a=x,y; b=2", "a", "x,y" },
-	{ "a", "a", NULL }, { "a; a=1", "a", "1" }, { "", "a", NULL }, { "a=", "a", "" }, { "b=a=1", "a", NULL },
+	{ "a=1; b=2", "a", "1" }, { "a=1; b=2", "b", "2" }, { "a=1;b=2", "b", "2" },
+	{ "A=1", "a", "1" },
+	{ "a = 1", "a", "1" }, { "aa=1; a=2", "a", "2" }, { "a=1, b=2", "b", "2" },
+	{ "a=x,y; b=2", "a", "x,y" },
+	{ "a", "a", NULL }, { "a; a=1", "a", "1" }, { "", "a", NULL }, { "a=", "a", "" },
+	{ "b=a=1", "a", NULL },
 	{ "  a=1", "a", "1" }, { ";;a=1", "a", "1" }, { "a=1", "", NULL },
 };
 
