@@ -213,7 +213,8 @@ class Server:
             if self.process.poll() is not None:
                 raise ServerFailure("%s ended with %s at start:\n%s" % (
                     self.name, self.process.returncode, self.said()))
-            return all(accepts(address) for address in self.ready)
+            return (all(accepts(address) for address in self.ready)
+                    and self.read("server.pid").strip() == str(self.pid))
         try:
             wait_until(up, 30, "%s accepts on %s" % (self.name, self.ready))
         except AssertionError:
