@@ -13,9 +13,9 @@
  */
 #include "mod/unbuilt.h"
 
-enum feature_number { FEATURE_CACHE, FEATURE_FASTCGI, FEATURE_SCGI, FEATURE_GRPC, FEATURE_MEMCACHED,
-	FEATURE_SLICE, FEATURE_RANGES, FEATURE_RATE, FEATURE_PUSH, FEATURE_QUIC,
-	FEATURE_COMPRESSION, FEATURE_DELAY, FEATURE_STATISTICS, FEATURE_COUNT };
+enum feature_number { FEATURE_CACHE, FEATURE_FASTCGI, FEATURE_SCGI, FEATURE_GRPC,
+	FEATURE_MEMCACHED, FEATURE_SLICE, FEATURE_RANGES, FEATURE_RATE, FEATURE_PUSH, FEATURE_QUIC,
+	FEATURE_COMPRESSION, FEATURE_STATISTICS, FEATURE_COUNT };
 
 static const struct feature {
 	const char *text;
@@ -31,7 +31,6 @@ static const struct feature {
 	[FEATURE_PUSH] = { "wproxy does not push" },
 	[FEATURE_QUIC] = { "wproxy does not speak HTTP/3" },
 	[FEATURE_COMPRESSION] = { "wproxy compresses with gzip only" },
-	[FEATURE_DELAY] = { "wproxy answers a wrong password at once" },
 	[FEATURE_STATISTICS] = { "wproxy keeps no such statistics" },
 };
 
@@ -350,9 +349,6 @@ static const struct conf_row unbuilt_rows[] = {
 	INERT("proxy_store_access", CTX_HSL, 1, 3),
 	INERT("uwsgi_store_access", CTX_HSL, 1, 3),
 	REFUSED("proxy_set_body", CTX_HSL, 1, 1, NULL, "what back ends are sent"),
-	REFUSED("proxy_cookie_domain", CTX_HSL, 1, 2, "off", WHAT),
-	REFUSED("proxy_cookie_path", CTX_HSL, 1, 2, "off", WHAT),
-	REFUSED("proxy_cookie_flags", CTX_HSL, 1, 4, "off", WHO),
 	REFUSED("uwsgi_string", CTX_HSL, 1, 1, NULL, "what back ends are sent"),
 	REFUSED("mirror", CTX_HSL, 1, 1, "off", EFFECT),
 	INERT("mirror_request_body", CTX_HSL, 1, 1),
@@ -407,7 +403,6 @@ static const struct conf_row unbuilt_rows[] = {
 	REFUSED("auth_ldap_servers", CTX_HSL, 1, CONF_ANY, NULL, WHO),
 	REFUSED("auth_gss", CTX_HSL, 1, 1, "off", WHO),
 	REFUSED("ldap_server", CTX_HTTP, 1, 1, NULL, WHO),
-	IGNORED("auth_delay", CTX_HSL, 1, 1, FEATURE_DELAY),
 	REFUSED("secure_link", CTX_HSL, 1, 1, NULL, WHO),
 	REFUSED("secure_link_md5", CTX_HSL, 1, 1, NULL, WHO),
 	REFUSED("secure_link_secret", CTX_HSL, 1, 1, NULL, WHO),
