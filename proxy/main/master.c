@@ -131,15 +131,31 @@ worker_tell_end(struct master *m, enum parcel_kind how)
 		master_kill_worker(m);
 }
 
+/* A unix socket's path stays where another master serves it: a newer one, or the one we came from. */
+static bool
+paths_are_ours(const struct master *m)
+{
+	return (!m->is_worker && m->new_binary == 0 && (!m->inherited || getppid() != m->parent));
+}
+
+static void
+end_announce(const struct master *m)
+{
+	if (m->new_binary != 0)
+		systemd_notify("MAINPID=%ld", (long)m->new_binary);
+	else
+		systemd_notify("STOPPING=1%s", "");
+}
+
 static void
 master_quit(struct master *m)
 {
 	if (m->state >= MASTER_QUITTING)
 		return;
-	systemd_notify("STOPPING=1%s", "");
+	end_announce(m);
 	worker_tell_end(m, PARCEL_QUIT);
 	/* Nobody accepts any more: clients must hear that at once.  A new binary has its own. */
-	sockets_close(&m->sockets, m->new_binary == 0);
+	sockets_close(&m->sockets, paths_are_ours(m));
 	m->state = MASTER_QUITTING;
 	if (m->worker.pid == 0)
 		master_end(m, m->exit_status);
@@ -150,9 +166,9 @@ master_stop(struct master *m)
 {
 	if (m->state >= MASTER_STOPPING)
 		return;
-	systemd_notify("STOPPING=1%s", "");
+	end_announce(m);
 	worker_tell_end(m, PARCEL_STOP);
-	sockets_close(&m->sockets, m->new_binary == 0);
+	sockets_close(&m->sockets, paths_are_ours(m));
 	m->state = MASTER_STOPPING;
 	m->kill_ms = clock_mono_ms() + KILL_MS;
 	if (m->worker.pid == 0)
@@ -354,7 +370,7 @@ master_init(struct master *m, const struct options *options, struct logs *logs)
 	sigset_t set;
 
 	*m = (struct master){ .options = options, .logs = logs, .signal_fd = -1,
-		.starter_fd = -1, .worker.channel = -1 };
+		.starter_fd = -1, .worker.channel = -1, .parent = getppid() };
 	sockets_init(&m->sockets);
 	sigemptyset(&set);
 	for (size_t i = 0; i < MASTER_SIGNALS; i++)
@@ -470,7 +486,7 @@ master_fini(struct master *m)
 		pidfile_remove(pid, getpid());
 		pidfile_remove(pidfile_old(m->generation->pool, pid), getpid());
 	}
-	sockets_close(&m->sockets, !m->is_worker && m->new_binary == 0);
+	sockets_close(&m->sockets, paths_are_ours(m));
 	log_set_default(NULL);
 	generation_free(m->generation);
 	m->generation = NULL;

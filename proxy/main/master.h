@@ -58,7 +58,8 @@ struct master {
 	int signal_fd;
 	int starter_fd;			/* whoever waits for READY before it exits (daemon on); -1 */
 	bool detached;			/* daemon on: SIGWINCH is no window's */
-	bool inherited;			/* started by an older master's USR2 */
+	bool inherited;			/* started by an older master's USR2 ... */
+	pid_t parent;			/* ... which is this one as long as it lives */
 	bool is_worker;			/* this is the forked child, on its way out */
 	int exit_status;
 };

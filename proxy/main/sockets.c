@@ -78,6 +78,21 @@ bind_failure_log(const struct listen *l, const char *call, int error)
 		log_main(LOG_EMERG, error, "%s " STR_FMT " failed", call, STR_ARG(l->text));
 }
 
+/* A path that a crash left behind: nobody answers there. */
+static bool
+stale_path_removed(const struct addr *addr)
+{
+	int fd, error = 0;
+
+	if (!addr_is_unix(addr) || addr->u.un.sun_path[0] != '/' ||
+	    (fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) == -1)
+		return (false);
+	if (connect(fd, &addr->u.sa, addr->len) != 0)
+		error = errno;
+	(void)close(fd);
+	return (error == ECONNREFUSED && unlink(addr->u.un.sun_path) == 0);
+}
+
 /* 0; 1: in use, worth another try; -1 after logging. */
 static int
 listen_bind(struct sockets *s, const struct listen *l, unsigned count, enum sockets_effort effort)
@@ -90,8 +105,10 @@ listen_bind(struct sockets *s, const struct listen *l, unsigned count, enum sock
 	if (addr_is_unix(&l->addr))
 		count = 1;
 	fds = xcalloc(count, sizeof(*fds));
-	if (listener_bind(&l->addr, &l->options, fds, count, &call) != 0) {
-		error = errno;
+	error = listener_bind(&l->addr, &l->options, fds, count, &call) == 0 ? 0 : errno;
+	if (error == EADDRINUSE && effort != SOCKETS_TEST && stale_path_removed(&l->addr))
+		error = listener_bind(&l->addr, &l->options, fds, count, &call) == 0 ? 0 : errno;
+	if (error != 0) {
 		free(fds);
 		if (error == EADDRINUSE && effort == SOCKETS_TEST)
 			return (0);
@@ -186,7 +203,7 @@ sockets_close(struct sockets *s, bool remove_paths)
 
 /* Takes a listening stream socket over by its number; others are left alone. */
 static void
-descriptor_inherit(struct sockets *s, int fd)
+descriptor_inherit(struct sockets *s, int fd, bool ours)
 {
 	struct addr addr = { .len = sizeof(addr.u) };
 	int listening = 0;
@@ -200,7 +217,7 @@ descriptor_inherit(struct sockets *s, int fd)
 	}
 	(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 	(void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-	sockets_add(s, &addr, &fd, 1);
+	sockets_add(s, &addr, &fd, 1)->ours = ours;
 }
 
 int
@@ -214,7 +231,7 @@ sockets_inherit(struct sockets *s, struct str list)
 			break;
 		if (!str_to_uint(item, INT32_MAX, &fd) || fd <= STDERR_FILENO)
 			return (-1);
-		descriptor_inherit(s, (int)fd);
+		descriptor_inherit(s, (int)fd, true);
 	}
 	return (0);
 }
@@ -223,7 +240,7 @@ void
 sockets_inherit_range(struct sockets *s, int first, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
-		descriptor_inherit(s, first + (int)i);
+		descriptor_inherit(s, first + (int)i, false);
 }
 
 struct str

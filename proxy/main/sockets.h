@@ -19,7 +19,7 @@ struct socket_group {
 	struct addr addr;
 	int *fds;
 	unsigned count;
-	bool ours;	/* bound here, not handed in: a unix socket's path is removed with it */
+	bool ours;	/* made by a wproxy, not by systemd: a unix socket's path is removed with it */
 	bool fresh;	/* for a configuration that is not yet in force */
 };
 
