@@ -84,7 +84,7 @@ class Pair:
             short = "nginx" if role == "oracle" else "other"
             self.servers[role] = server.Server(
                 binary, "%s/%s" % (folder, short), http, whole=whole, main=main, ports=ports,
-                host=HOSTS[role], names=shared, user=user, env=env, level=level)
+                host=HOSTS[role], names=dict(shared, role=role), user=user, env=env, level=level)
 
     @property
     def oracle(self):

@@ -203,8 +203,8 @@ def test_upstream_changes(site, own):
     assert fetch(site.address, "GET /app").body == b"ok"
     site.server.names["origin"] = other.name
     site.reload()
-    for _ in range(5):
-        assert fetch(site.address, "GET /app").body == b"the other"
+    wait_until(lambda: all(fetch(site.address, "GET /app").body == b"the other" for _ in range(8)),
+               5, "only the new peer is asked")
 
 
 def test_log_file_changes(site):

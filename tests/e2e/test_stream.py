@@ -323,6 +323,41 @@ def test_large_upload_is_bounded(shared, app):
         assert memory(one) - before < 32 << 20
 
 
+def test_many_slow_readers_are_bounded(shared, app):
+    """200 readers that do not read an endless unbuffered answer cost less than 64 MB together."""
+    one = shared.server(HTTP.replace("@origin@", app.name))
+    stop = threading.Event()
+
+    def script(exchange, received):
+        exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")
+        while not stop.is_set() and exchange.send(b"r" * 65536):
+            pass
+        exchange.close()
+    app.scripts["/off/endless"] = script
+    before = memory(one)
+    wires = [Wire(one.address(), receive_buffer=16384) for _ in range(200)]
+    try:
+        for wire in wires:
+            wire.send(request("GET /off/endless"))
+        for wire in wires:
+            assert wire.read_head().status == 200
+        last = [-1]
+
+        def settled():
+            now = memory(one)
+            same, last[0] = now == last[0], now
+            return same
+        wait_until(settled, 20, "the readers' buffers are full", step=0.2)
+        if not sanitized():
+            assert memory(one) - before < 64 << 20
+        app.reply = OK
+        assert fetch(one.address(), "GET /quick").status == 200
+    finally:
+        stop.set()
+        for wire in wires:
+            wire.reset()
+
+
 def memory(one):
     """Resident anonymous bytes of the server's processes."""
     total = 0
