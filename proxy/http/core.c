@@ -43,11 +43,19 @@ types_set(struct conf *cf, const struct conf_row *row, void *field)
 	return (conf_words(cf, types_word, *types));
 }
 
+/*
+ * The struct around a field: rows that fill several fields at once say where the first of
+ * them is, which tells the engine the rows of one thing from those of another.
+ */
+#define CORE_OF(field, member)							\
+	((struct core_location *)((char *)(uintptr_t)(field) -			\
+	offsetof(struct core_location, member)))
+
 /* nginx: root and alias exclude each other and themselves at one level. */
 static int
 root_set(struct conf *cf, const struct conf_row *row, void *field)
 {
-	struct core_location *core = field;
+	struct core_location *core = CORE_OF(field, root);
 	bool alias = str_eq(cf->words[0].text, STR("alias"));
 	struct str path = cf->words[1].text;
 
@@ -151,7 +159,7 @@ client_max_body_size_check(struct conf *cf, const struct conf_row *row, void *fi
 static int
 keepalive_timeout_set(struct conf *cf, const struct conf_row *row, void *field)
 {
-	struct core_location *core = field;
+	struct core_location *core = CORE_OF(field, keepalive_timeout);
 	uint64_t msec;
 
 	(void)row;
@@ -172,8 +180,8 @@ static void
 keepalive_timeout_inherit(struct conf *cf, const struct conf_row *row, void *child,
     const void *parent)
 {
-	struct core_location *to = child;
-	const struct core_location *from = parent;
+	struct core_location *to = CORE_OF(child, keepalive_timeout);
+	const struct core_location *from = CORE_OF(parent, keepalive_timeout);
 
 	(void)cf;
 	(void)row;
@@ -184,8 +192,8 @@ keepalive_timeout_inherit(struct conf *cf, const struct conf_row *row, void *chi
 static void
 root_inherit(struct conf *cf, const struct conf_row *row, void *child, const void *parent)
 {
-	struct core_location *to = child;
-	const struct core_location *from = parent;
+	struct core_location *to = CORE_OF(child, root);
+	const struct core_location *from = CORE_OF(parent, root);
 
 	(void)cf;
 	(void)row;
@@ -196,7 +204,6 @@ root_inherit(struct conf *cf, const struct conf_row *row, void *child, const voi
 	to->alias_prefix = from->alias_prefix;
 }
 
-/* Fields that one row fills together live at offset 0: the type gets the whole struct. */
 static const struct conf_type conf_root = {
 	.name = "path", .size = sizeof(struct tpl *), .inherit = root_inherit
 };
@@ -210,7 +217,7 @@ static const struct conf_type conf_types = {
 static int
 resolver_set(struct conf *cf, const struct conf_row *row, void *field)
 {
-	struct core_location *core = field;
+	struct core_location *core = CORE_OF(field, resolver_servers);
 
 	(void)row;
 	core->resolver_servers = VEC_OF(struct addr);
@@ -241,8 +248,8 @@ resolver_set(struct conf *cf, const struct conf_row *row, void *field)
 static void
 resolver_inherit(struct conf *cf, const struct conf_row *row, void *child, const void *parent)
 {
-	struct core_location *to = child;
-	const struct core_location *from = parent;
+	struct core_location *to = CORE_OF(child, resolver_servers);
+	const struct core_location *from = CORE_OF(parent, resolver_servers);
 
 	(void)cf;
 	(void)row;
@@ -309,9 +316,9 @@ static const struct conf_name names_keepalive_disable[] = {
 static const struct conf_row core_rows[] = {
 	/* name, contexts, arguments, type, field, default */
 	{ .name = "root", .contexts = CTX_HSLI, .min = 1, .max = 1, .flags = CONF_REPEAT,
-	    .type = &conf_root, .set = root_set, .scope = SCOPE_LOCATION, .dflt = "html" },
+	    .type = &conf_root, .set = root_set, IN_LOCATION(root), .dflt = "html" },
 	{ .name = "alias", .contexts = CTX_LOCATION, .min = 1, .max = 1, .flags = CONF_REPEAT,
-	    .type = &conf_root, .set = root_set, .scope = SCOPE_LOCATION },
+	    .type = &conf_root, .set = root_set, IN_LOCATION(root) },
 	{ .name = "types", .contexts = CTX_HSL, .flags = CONF_BLOCK | CONF_REPEAT,
 	    .type = &conf_types, IN_LOCATION(types) },
 	{ .name = "default_type", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_str,
@@ -342,7 +349,7 @@ static const struct conf_row core_rows[] = {
 	{ .name = "send_timeout", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_msec,
 	    IN_LOCATION(send_timeout), .dflt = "60s" },
 	{ .name = "keepalive_timeout", .contexts = CTX_HSL, .min = 1, .max = 2,
-	    .type = &conf_keepalive_timeout, .set = keepalive_timeout_set, .scope = SCOPE_LOCATION,
+	    .type = &conf_keepalive_timeout, .set = keepalive_timeout_set, IN_LOCATION(keepalive_timeout),
 	    .dflt = "75s" },
 	{ .name = "keepalive_requests", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_uint,
 	    IN_LOCATION(keepalive_requests), .dflt = "1000" },
@@ -383,7 +390,7 @@ static const struct conf_row core_rows[] = {
 	{ .name = "error_log", .contexts = CTX_HSL, .min = 1, .max = CONF_ANY, .flags = CONF_REPEAT,
 	    .type = &conf_error_log, IN_LOCATION(error_log) },
 	{ .name = "resolver", .contexts = CTX_HSL, .min = 1, .max = CONF_ANY, .type = &conf_resolver,
-	    .scope = SCOPE_LOCATION },
+	    IN_LOCATION(resolver_servers) },
 	{ .name = "resolver_timeout", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_msec,
 	    IN_LOCATION(resolver_timeout), .dflt = "30s" },
 	{ .name = "disable_symlinks", .contexts = CTX_HSL, .min = 1, .max = 2, .type = &conf_enum,
