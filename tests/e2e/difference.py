@@ -39,7 +39,7 @@ class Want:
     """What wproxy answers where a row allows it to differ from nginx."""
 
     def __init__(self, row, status=None, headers=None, absent=(), body=None, closes=None,
-                 reaches=None):
+                 reaches=None, lacks=(), told=None):
         if row not in ROWS:
             raise KeyError("no such difference: " + row)
         self.row = row
@@ -49,6 +49,8 @@ class Want:
         self.body = body
         self.closes = closes
         self.reaches = reaches
+        self.lacks = lacks          # names that the back end must not see
+        self.told = told or {}      # what the back end must see
 
     def check(self, outcome):
         """Fails unless the normalised outcome is what this row promises."""
@@ -70,3 +72,9 @@ class Want:
             assert len(outcome.backend) == self.reaches, (
                 "%s: %d requests reached the back end: %r" % (
                     self.row, len(outcome.backend), outcome.backend))
+        for view in outcome.backend:
+            names = [n for n, _ in view["headers"]]
+            for name in self.lacks:
+                assert name not in names, "%s reached the back end (%s)" % (name, self.row)
+            for field in self.told.items():
+                assert field in view["headers"], (self.row, field, view["headers"])
