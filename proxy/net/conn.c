@@ -210,11 +210,15 @@ conn_note(struct conn *c, short what)
 {
 	unsigned events = conn_note_readable(c, what);
 
+	if ((events & CONN_READ) && c->send_wants_read) {
+		c->send_wants_read = false;
+		events |= CONN_WRITE;
+	}
 	if ((what & EV_WRITE) && !c->write_ready) {
 		c->write_ready = true;
 		if (c->ops->flush == NULL || c->ops->flush(c))
 			events |= CONN_WRITE;
-		else if (c->error != 0)
+		else if (c->write_ready)	/* not blocked again: it failed */
 			events |= CONN_ERROR;
 	}
 	return (events);
@@ -513,6 +517,14 @@ conn_set_nodelay(struct conn *c, bool on)
 
 	if (!addr_is_unix(&c->peer))
 		(void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof(value));
+}
+
+void
+conn_set_keepalive(struct conn *c, bool on)
+{
+	int value = on;
+
+	(void)setsockopt(c->fd, SOL_SOCKET, SO_KEEPALIVE, &value, sizeof(value));
 }
 
 uint64_t

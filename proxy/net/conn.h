@@ -53,6 +53,7 @@ struct conn {
 	bool write_ready;
 	bool dead;
 	bool drained;		/* the last read left room: nothing but a FIN can be waiting */
+	bool send_wants_read;	/* TLS: sending goes on once something was read */
 	bool tls_truncated;	/* the peer ended without close_notify (error: ECONNRESET) */
 	uint8_t read_blocks;	/* how many blocks the next conn_recv_chain() offers */
 	unsigned later;		/* events of conn_ready_later() */
@@ -117,6 +118,7 @@ void		 conn_shutdown(struct conn *);
 void		 conn_close(struct conn *, bool reset);
 
 void		 conn_set_nodelay(struct conn *, bool);
+void		 conn_set_keepalive(struct conn *, bool);	/* SO_KEEPALIVE */
 /* TCP_INFO's bytes acknowledged by the peer (0 where unknown, e.g. unix sockets). */
 uint64_t	 conn_bytes_acked(const struct conn *);
 /* Bytes the kernel holds unsent or unacknowledged (SIOCOUTQ). */

@@ -13,7 +13,7 @@
 
 enum { SEND_IOVECS = 64 };
 
-/* What conn_unread() gave back. */
+/* What conn_unread() gave back.  `drained` keeps telling about the socket. */
 static ssize_t
 unread_recv(struct conn *c, struct iovec *iov, int count)
 {
@@ -34,7 +34,6 @@ unread_recv(struct conn *c, struct iovec *iov, int count)
 			taken += n;
 		}
 	}
-	c->drained = false;
 	return ((ssize_t)taken);
 }
 

@@ -32,5 +32,12 @@ void	*tls_arg(const struct ssl_st *);
 /* A first byte that is a plain HTTP request instead of a ClientHello was seen; the bytes are readable by conn_recv as plain after tls_abandon(). */
 bool	tls_is_plain_http(struct conn *);
 void	tls_abandon(struct conn *);
+/* Largest record written (ssl_buffer_size); 16384 is the protocol's limit and the default. */
+void	tls_set_record_max(struct conn *, size_t bytes);
+/*
+ * True from tls_handshake() having answered 1 with early data of the client (a context with
+ * SSL_CTX_set_max_early_data) until the handshake has really ended: such a request may be a replay.
+ */
+bool	tls_is_early(const struct conn *);
 
 #endif
