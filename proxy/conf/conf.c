@@ -76,7 +76,7 @@ directive_restore(struct conf *cf, struct directive saved)
 static void
 index_add(struct hash *index, struct pool *pool, const struct conf_table *table)
 {
-	for (const struct conf_row *row = table->rows; row->name != NULL; row++) {
+	for (const struct conf_row *row = table->rows; row != NULL && row->name != NULL; row++) {
 		struct row_entry *entry = pool_new_object(pool, struct row_entry), **last;
 
 		entry->table = table;

@@ -4,6 +4,7 @@
  */
 #include "http/core.h"
 
+#include "base/list.h"
 #include "http/request.h"
 #include "http/site.h"
 #include "http/uri.h"
@@ -197,8 +198,6 @@ root_inherit(struct conf *cf, const struct conf_row *row, void *child, const voi
 
 	(void)cf;
 	(void)row;
-	if (to->root != NULL)	/* the other of root and alias stands here */
-		return;
 	to->root = from->root;
 	to->alias = from->alias;
 	to->alias_prefix = from->alias_prefix;

@@ -7,6 +7,8 @@
  */
 #include <errno.h>
 
+#include "base/clock.h"
+#include "base/list.h"
 #include "http/core.h"
 #include "http/deflate.h"
 #include "http/file.h"
@@ -37,7 +39,7 @@ struct gzip_location {
 static int
 gzip_types_set(struct conf *cf, const struct conf_row *row, void *field)
 {
-	struct gzip_location *conf = field;
+	struct gzip_location *conf = list_item(field, struct gzip_location, types);
 
 	(void)row;
 	conf->types = hash_new(cf->pool, true);
@@ -57,10 +59,13 @@ gzip_types_set(struct conf *cf, const struct conf_row *row, void *field)
 static void
 gzip_types_inherit(struct conf *cf, const struct conf_row *row, void *child, const void *parent)
 {
+	struct gzip_location *to = list_item(child, struct gzip_location, types);
+	const struct gzip_location *from = list_item(parent, struct gzip_location, types);
+
 	(void)cf;
 	(void)row;
-	((struct gzip_location *)child)->types = ((const struct gzip_location *)parent)->types;
-	((struct gzip_location *)child)->all_types = ((const struct gzip_location *)parent)->all_types;
+	to->types = from->types;
+	to->all_types = from->all_types;
 }
 
 static const struct conf_type conf_gzip_types = {
@@ -300,7 +305,7 @@ static const struct conf_row gzip_rows[] = {
 	{ .name = "gzip", .contexts = CTX_HSLI, .min = 1, .max = 1, .type = &conf_flag,
 	    IN_LOCATION(on), .dflt = "off" },
 	{ .name = "gzip_types", .contexts = CTX_HSL, .min = 1, .max = CONF_ANY,
-	    .type = &conf_gzip_types, .scope = SCOPE_LOCATION },
+	    .type = &conf_gzip_types, IN_LOCATION(types) },
 	{ .name = "gzip_min_length", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_size,
 	    IN_LOCATION(min_length), .dflt = "20" },
 	{ .name = "gzip_comp_level", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_uint,
