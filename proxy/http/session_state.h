@@ -75,9 +75,17 @@ struct session {
 };
 #define SESSION_MAGIC	0x53455331u
 
+extern const struct session_ops http1_ops;
+
 /* session.c */
+void	session_set_state(struct session *, enum session_state);
+void	session_close(struct session *);	/* frees at the end of the turn */
+void	session_timed_out(struct timer *);	/* the state's deadline */
 void	session_gone(struct session *);		/* the client left: tells the request */
 void	session_answered(struct session *);	/* all of the response was sent */
+/* session_in.c */
+bool	session_read_head(struct session *);	/* one step; false: wait, or closed */
+int	session_read_body(struct request *, struct chain *, uint64_t max);
 /* session_out.c */
 void	session_out_begin(struct session *);	/* a request begins */
 void	session_flush(struct session *);

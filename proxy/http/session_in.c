@@ -1,0 +1,278 @@
+/*
+ * The reading half of an HTTP/1 session: heads, from the socket or from what was
+ * read before, and bodies through their framing.  Called by session.c's turn and,
+ * for bodies, by whoever the request's content is.
+ *
+ *	IDLE -> bytes -> HEAD -> parse_request -> BUSY (request_run | refused)
+ */
+#include "http/session_state.h"
+
+#include <assert.h>
+
+#include "base/clock.h"
+#include "http/core.h"
+#include "http/response.h"
+
+#define BODY_CHUNK	(256 * 1024)
+
+/* ---- the head ---- */
+
+static void
+request_begin(struct session *s)
+{
+	const struct core_server *core = s->listen->default_server->core;
+	struct request *r;
+
+	r = request_new(s->thread, s, &http1_ops, s->listen);
+	s->request = r;
+	s->requests++;
+	r->connection_number = s->number;
+	r->connection_requests = s->requests;
+	r->connection_start_ms = s->opened_ms;
+	r->pipelined = !chain_is_empty(&s->in);
+	s->head_max = core->large_client_header_buffers.count * core->large_client_header_buffers.size;
+	if (s->head_max < core->client_header_buffer_size)
+		s->head_max = core->client_header_buffer_size;
+	s->head_room = s->head_used = s->head_seen = 0;
+	s->continue_owed = s->body_wanted = s->body_timed_out = false;
+	s->discarded = 0;
+	session_out_begin(s);
+	session_set_state(s, SESSION_HEAD);
+	timer_arm(s->thread->loop, &s->timer, core->client_header_timeout, session_timed_out);
+}
+
+/* Adds bytes to the head under way, at most what the head may still take; returns how many. */
+static size_t
+head_add(struct session *s, const char *p, size_t n)
+{
+	if (n > s->head_max - s->head_used)
+		n = s->head_max - s->head_used;
+	if (s->head_used + n > s->head_room) {
+		size_t room = s->head_room == 0 ? 1024 : s->head_room;
+		char *grown;
+
+		while (room < s->head_used + n)
+			room *= 2;
+		grown = pool_alloc(s->request->pool, room);
+		if (s->head_used > 0)
+			memcpy(grown, s->head, s->head_used);
+		s->head = grown;
+		s->head_room = room;
+	}
+	memcpy(s->head + s->head_used, p, n);
+	s->head_used += n;
+	return (n);
+}
+
+/* More bytes for the head: what was read before, else from the socket.  False: none now, or closed. */
+static bool
+head_fill(struct session *s)
+{
+	struct iovec iov = { loop_scratch(s->thread->loop), LOOP_SCRATCH };
+	size_t used;
+	ssize_t n;
+
+	if (!chain_is_empty(&s->in)) {
+		if (s->state == SESSION_IDLE)
+			request_begin(s);
+		used = head_add(s, s->in.first->p, s->in.first->n);
+		chain_drop(&s->in, used);
+		return (true);
+	}
+	n = conn_recv(s->conn, &iov, 1);
+	if (n == CONN_AGAIN)
+		return (false);
+	if (n <= 0) {
+		if (s->state == SESSION_HEAD) {
+			request_log(s->request, LOG_INFO, n < 0 ? s->conn->error : 0, n < 0 ?
+			    "recv() failed while reading client request headers" :
+			    "client prematurely closed connection");
+			s->request->out.status = 400;
+		}
+		session_close(s);
+		return (false);
+	}
+	if (s->state == SESSION_IDLE)
+		request_begin(s);
+	used = head_add(s, iov.iov_base, (size_t)n);
+	if (used < (size_t)n)
+		chain_copy(&s->in, str_make((char *)iov.iov_base + used, (size_t)n - used));
+	return (true);
+}
+
+/* What follows the head goes back in front of what was read behind it. */
+static void
+head_rest(struct session *s, size_t length)
+{
+	struct chain rest = { 0 };
+
+	if (length == s->head_used)
+		return;
+	chain_copy(&rest, str_make(s->head + length, s->head_used - length));
+	chain_append(&rest, &s->in);
+	s->in = rest;
+}
+
+/* The first line as received, for the log of a request that could not be read. */
+static struct str
+head_first_line(const struct session *s)
+{
+	struct str line = str_make(s->head, s->head_used);
+	size_t end;
+
+	while (line.n > 0 && (line.p[0] == '\r' || line.p[0] == '\n'))
+		line = str_skip(line, 1);
+	end = str_chr(line, '\n');
+	if (end != SIZE_MAX)
+		line.n = end;
+	if (line.n > 0 && line.p[line.n - 1] == '\r')
+		line.n--;
+	return (line);
+}
+
+static void
+request_refuse(struct session *s, unsigned status)
+{
+	struct request *r = s->request;
+
+	if (r->in.line.p == NULL)
+		r->in.line = head_first_line(s);
+	if (r->uri.p == NULL)
+		r->uri = STR("/");
+	r->keepalive = false;
+	request_log(r, LOG_INFO, 0, "client sent invalid request (answered %u)", status);
+	request_go(r, request_fail(r, status));
+}
+
+/* A whole head is there: the request begins. */
+static void
+head_complete(struct session *s, const struct request_head *head, size_t length)
+{
+	struct request *r = s->request;
+	const struct core_location *core;
+	int status;
+
+	r->in.bytes = length;
+	head_rest(s, length);
+	timer_cancel(&s->timer);
+	session_set_state(s, SESSION_BUSY);
+	status = request_accept_head(r, s->listen, head);
+	core = r->location->core;
+	if (s->requests >= core->keepalive_requests ||
+	    clock_mono_ms() - s->opened_ms > core->keepalive_time)
+		r->keepalive = false;
+	framing_decoder_init(&s->decoder, &r->in.framing);
+	s->continue_owed = status == 0 && !r->body_done && r->in.version >= 11 &&
+	    fields_has_token(&r->in.fields, FIELD_EXPECT, STR("100-continue"));
+	if (status == 0 && s->plain_on_tls)
+		status = 497;
+	if (status != 0)
+		request_refuse(s, (unsigned)status);
+	else
+		request_run(r);
+}
+
+bool
+session_read_head(struct session *s)
+{
+	const struct core_server *core = s->listen->default_server->core;
+	struct parse_limits limits = {
+		.line_max = core->large_client_header_buffers.size,
+		.field_max = core->large_client_header_buffers.size,
+		.underscores = core->underscores_in_headers,
+		.keep_invalid = !core->ignore_invalid_headers,
+	};
+	struct request_head head = { .items = s->thread->fields_scratch, .room = FIELDS_SCRATCH };
+	unsigned skipped = 0;
+	ssize_t rc;
+
+	if (!head_fill(s))
+		return (false);
+	rc = parse_request(s->head, s->head_used, s->head_seen, &limits, &head, &skipped);
+	s->head_seen = s->head_used;
+	if (rc == PARSE_PARTIAL && s->head_used == s->head_max)
+		rc = -494;
+	if (rc == PARSE_PARTIAL)
+		return (true);
+	if (rc > 0) {
+		head_complete(s, &head, (size_t)rc);
+	} else {
+		timer_cancel(&s->timer);
+		session_set_state(s, SESSION_BUSY);
+		s->closing = true;
+		request_refuse(s, (unsigned)-rc);
+	}
+	return (true);
+}
+
+/* ---- the body ---- */
+
+/* Decodes what is in s->in behind to.  BODY_MORE: all of it was used up. */
+static int
+body_decode(struct session *s, struct chain *to, uint64_t max)
+{
+	struct request *r = s->request;
+	uint64_t moved = 0;
+
+	while (!chain_is_empty(&s->in) && moved < max) {
+		struct buf *b = s->in.first;
+		size_t n = b->n > max - moved ? (size_t)(max - moved) : b->n, skip, data;
+		int rc = framing_decode(&s->decoder, b->p, n, &skip, &data);
+
+		if (rc < 0) {
+			r->keepalive = false;
+			return (rc);
+		}
+		chain_drop(&s->in, skip);
+		if (data > 0)
+			chain_move(to, &s->in, data);
+		moved += data;
+		r->body_received += data;
+		if (rc == 1) {
+			r->body_done = true;
+			timer_cancel(&s->timer);
+			return (BODY_END);
+		}
+	}
+	return (BODY_MORE);
+}
+
+int
+session_read_body(struct request *r, struct chain *to, uint64_t max)
+{
+	struct session *s = r->session;
+	uint64_t before = to->bytes;
+	ssize_t n;
+	int rc;
+
+	if (r->body_done)
+		return (BODY_END);
+	if (s->failed)
+		return (BODY_GONE);
+	if (s->body_timed_out)
+		return (-408);
+	s->body_wanted = false;
+	if (s->continue_owed && chain_is_empty(&s->in)) {
+		s->continue_owed = false;
+		session_send_info(r, 100, NULL);
+	}
+	for (;;) {
+		rc = body_decode(s, to, max - (to->bytes - before));
+		if (rc != BODY_MORE || to->bytes - before >= max)
+			return (rc);
+		n = conn_recv_chain(s->conn, &s->in, BODY_CHUNK);
+		if (n == CONN_AGAIN)
+			break;
+		if (n <= 0) {
+			request_log(r, LOG_INFO, n < 0 ? s->conn->error : 0,
+			    "client prematurely closed connection while reading client request body");
+			r->keepalive = false;
+			s->closing = true;
+			return (BODY_GONE);
+		}
+	}
+	s->body_wanted = true;
+	timer_arm(s->thread->loop, &s->timer, r->location->core->client_body_timeout,
+	    session_timed_out);
+	return (BODY_MORE);
+}
