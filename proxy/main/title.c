@@ -17,6 +17,7 @@ extern char **environ;
 
 static char *room;
 static size_t room_size;
+static char **argv_copy, **environ_copy;
 
 /*
  * A copy of a NULL-ended vector, strings and all in one block; *end grows over
@@ -46,7 +47,6 @@ strings_copy(char *const *strings, char **end)
 char **
 title_init(int argc, char **argv)
 {
-	static char **argv_copy, **environ_copy;	/* as long as the process */
 	char *end = argv[0];
 
 	argv_copy = strings_copy(argv, &end);
@@ -66,4 +66,15 @@ title_set(const char *text)
 		return;
 	memset(room, 0, room_size);
 	(void)snprintf(room, room_size, "wproxy: %s", text);
+}
+
+void
+title_fini(void)
+{
+	static char *nothing[] = { NULL };
+
+	environ = nothing;
+	free(environ_copy);
+	free(argv_copy);
+	environ_copy = argv_copy = NULL;
 }

@@ -8,5 +8,7 @@
 char	**title_init(int argc, char **argv);
 /* "wproxy: TEXT". */
 void	  title_set(const char *text);
+/* Last thing in main(): the environment is gone afterwards. */
+void	  title_fini(void);
 
 #endif
