@@ -89,12 +89,21 @@ error_page_find(const struct location *loc, unsigned status)
 	return (NULL);
 }
 
+bool
+request_has_error_page(const struct request *r, unsigned status)
+{
+	return (error_page_find(r->location, status) != NULL);
+}
+
 /* What is special about built-in pages of some codes. */
 static const struct built_in {
 	unsigned status;
 	unsigned shown;		/* the status that is sent */
-	const char *title, *text;
+	const char *title;	/* where it is not the status line's */
+	const char *text;	/* NULL: the title is the heading, and all there is */
 } built_ins[] = {
+	{ 302, 302, "302 Found", NULL },
+	{ 401, 401, "401 Authorization Required", NULL },
 	{ 494, 400, "400 Request Header Or Cookie Too Large", "Request Header Or Cookie Too Large" },
 	{ 495, 400, "400 The SSL certificate error", "The SSL certificate error" },
 	{ 496, 400, "400 No required SSL certificate was sent",
@@ -103,13 +112,21 @@ static const struct built_in {
 	    "The plain HTTP request was sent to HTTPS port" },
 };
 
-static unsigned
-shown_status(unsigned status)
+static const struct built_in *
+built_in_find(unsigned status)
 {
 	for (size_t i = 0; i < sizeof(built_ins) / sizeof(built_ins[0]); i++)
 		if (built_ins[i].status == status)
-			return (built_ins[i].shown);
-	return (status);
+			return (&built_ins[i]);
+	return (NULL);
+}
+
+static unsigned
+shown_status(unsigned status)
+{
+	const struct built_in *special = built_in_find(status);
+
+	return (special != NULL ? special->shown : status);
 }
 
 struct str
@@ -117,14 +134,18 @@ error_page_text(struct request *r, unsigned status)
 {
 	unsigned shown = shown_status(status);
 	struct str reason = status_reason(shown);
+	const struct built_in *special = built_in_find(status);
 	const char *tail = r->location->core->server_tokens == 0 ? "wproxy" : "wproxy/" WPROXY_VERSION;
 
-	for (size_t i = 0; i < sizeof(built_ins) / sizeof(built_ins[0]); i++)
-		if (built_ins[i].status == status)
-			return (pool_printf(r->pool, "<html>\r\n<head><title>%s</title></head>\r\n<body>\r\n"
-			    "<center><h1>%u " STR_FMT "</h1></center>\r\n<center>%s</center>\r\n"
-			    "<hr><center>%s</center>\r\n</body>\r\n</html>\r\n", built_ins[i].title, shown,
-			    STR_ARG(reason), built_ins[i].text, tail));
+	if (special != NULL && special->text != NULL)
+		return (pool_printf(r->pool, "<html>\r\n<head><title>%s</title></head>\r\n<body>\r\n"
+		    "<center><h1>%u " STR_FMT "</h1></center>\r\n<center>%s</center>\r\n"
+		    "<hr><center>%s</center>\r\n</body>\r\n</html>\r\n", special->title, shown,
+		    STR_ARG(reason), special->text, tail));
+	if (special != NULL)
+		return (pool_printf(r->pool, "<html>\r\n<head><title>%s</title></head>\r\n<body>\r\n"
+		    "<center><h1>%s</h1></center>\r\n<hr><center>%s</center>\r\n"
+		    "</body>\r\n</html>\r\n", special->title, special->title, tail));
 	if (reason.n == 0)	/* nginx has no page for codes it does not know */
 		return (STR(""));
 	return (pool_printf(r->pool, "<html>\r\n<head><title>%u " STR_FMT "</title></head>\r\n"
@@ -149,8 +170,8 @@ answer_built_in(struct request *r, unsigned status)
 {
 	struct str page = error_page_text(r, status);
 
-	if (status == 444) {
-		r->out.status = 444;
+	if (status == 444 || status == 499) {
+		r->out.status = status;
 		r->error_status = 0;
 		r->keepalive = false;
 		resp_abort(r);

@@ -148,6 +148,7 @@ request_redirect(struct request *r, struct str uri, struct str args)
 	r->uri = uri;
 	r->args = args;
 	r->uri_changed = true;
+	r->uri_detached = false;
 	r->internal = true;
 	r->location = r->server->root;
 	r->jumped_from = NULL;
@@ -162,6 +163,7 @@ request_relocate(struct request *r)
 	if (!request_count_reroute(r, "processing"))
 		return (request_cycle(r));
 	r->uri_changed = true;
+	r->uri_detached = false;
 	r->step = entry_step(ENTRY_RELOCATE);
 	return (STEP_REROUTE);
 }

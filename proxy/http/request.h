@@ -100,6 +100,7 @@ struct request {
 	struct str uri;			/* normalised, decoded, as rewritten so far */
 	struct str args;		/* without '?' */
 	bool uri_changed;		/* the working uri is no longer what was received: $uri is re-escaped for back ends */
+	bool uri_detached;		/* "rewrite ... break" replaced it: the location's prefix is no part of it */
 	bool internal;			/* reached by an internal redirect: "internal" locations are open */
 	unsigned step;			/* index into req_steps */
 	unsigned steps_done;		/* bits of "once" steps passed */
@@ -170,7 +171,8 @@ struct http_thread {
 	void (*on_connection_closed)(struct http_thread *);	/* worker: listeners may resume */
 	bool draining;			/* QUIT or a newer binary: answers say Connection: close */
 	struct file_cache *files;	/* http/file.c */
-	void *upstream_idle;		/* mod/upstream.c: idle back-end connections */
+	void *upstream_idle;		/* mod/idle.c: idle back-end connections */
+	void *upstream_identities;	/* mod/proxy_ssl.c */
 	struct field *fields_scratch;	/* FIELDS_SCRATCH items */
 	struct thread_counters *counters;
 	struct pool *free_pools;

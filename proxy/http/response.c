@@ -120,6 +120,8 @@ put_status_line(struct head_writer *w, const struct request *r)
 	struct str reason = r->out.reason.p != NULL ? r->out.reason : status_reason(r->out.status);
 
 	put(w, STR("HTTP/1.1 "));
+	for (unsigned left = 100; r->out.status < left && left > 1; left /= 10)
+		put(w, STR("0"));
 	put(w, str_make(digits, encode_uint(digits, r->out.status)));
 	put(w, STR(" "));
 	put(w, reason);
@@ -141,7 +143,7 @@ put_entity(struct head_writer *w, const struct request *r)
 		}
 		put(w, STR("\r\n"));
 	}
-	if (out->length >= 0 && out->status != 304 && out->status != 204)
+	if (out->length >= 0)
 		put_field(w, STR("Content-Length"),
 		    str_make(digits, encode_uint(digits, (uint64_t)out->length)));
 	if (out->last_modified != -1) {
@@ -256,7 +258,7 @@ resp_start(struct request *r)
 		r->out.last_modified = -1;
 	r->out.started = true;
 	r->out.no_body = r->in.method == METHOD_HEAD || r->out.status == 204 ||
-	    r->out.status == 304 || r->out.status < 200;
+	    r->out.status == 304 || (r->out.status >= 100 && r->out.status < 200);
 	for (unsigned i = 0; filters[i] != NULL; i++) {
 		struct filter_run *run = &r->filters[r->filter_count];
 
@@ -268,6 +270,10 @@ resp_start(struct request *r)
 		}
 	}
 	r->out.no_body = r->out.no_body || r->out.status == 304 || r->out.status == 204;
+	if (r->out.status == 204) {	/* as nginx: nothing is said of content that is not there */
+		r->out.content_type = STR_NULL;
+		r->out.length = -1;
+	}
 	return (r->ops->send_head(r));
 }
 

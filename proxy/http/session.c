@@ -26,6 +26,7 @@
 #include "net/tls.h"
 
 #define HALF_CLOSE_MS	800	/* a client that sent FIN may still read: so long it is answered */
+#define TURN_REQUESTS	16	/* answered on one connection before others have their turn */
 #define DISCARD_CHUNK	(256 * 1024)
 
 static atomic_ulong session_numbers;
@@ -329,8 +330,13 @@ session_turn(struct session *s)
 	if (s->reading || s->state == SESSION_CLOSED)
 		return;
 	s->reading = true;
-	while (session_step(s))
-		continue;
+	s->turn_requests = s->requests;
+	while (session_step(s)) {
+		if (s->requests - s->turn_requests < TURN_REQUESTS || s->state != SESSION_IDLE)
+			continue;
+		loop_ready(s->thread->loop, &s->task);	/* the others first */
+		break;
+	}
 	s->reading = false;
 	/* Whoever waits for a back end wants to know when the client leaves. */
 	if (s->state == SESSION_BUSY && !s->conn->joined && !s->failed)

@@ -92,6 +92,9 @@ head_fill(struct session *s)
 		session_close(s);
 		return (false);
 	}
+	/* A second request in one turn was sent after the first was answered: what a turn remembers (files) is old. */
+	if (s->requests != s->turn_requests)
+		clock_update();
 	if (s->state == SESSION_IDLE)
 		request_begin(s);
 	used = head_add(s, iov.iov_base, (size_t)n);

@@ -36,6 +36,7 @@ struct session {
 	struct request *request;	/* NULL between requests */
 	unsigned long number;
 	unsigned requests;
+	unsigned turn_requests;		/* requests when the turn under way began */
 	uint64_t opened_ms;		/* monotonic */
 
 	/* Reading. */
