@@ -18,7 +18,18 @@ generation_of(struct conf *cf)
 	return (list_item(cf, struct generation, cf));
 }
 
-/* struct conf's open_log. */
+/* A row's default is being set: its words come from no file, whatever is being read. */
+static bool
+is_default(const struct conf *cf)
+{
+	return (cf->lexer != NULL && cf->lexer->at.file.n > 0 && cf->word_count > 0 &&
+	    cf->words[0].at.file.n == 0);
+}
+
+/*
+ * struct conf's open_log.  What nobody asked for by name may be missing (a program that runs
+ * where it was built): served on without it.
+ */
 static struct log_file *
 log_open(struct conf *cf, struct str path)
 {
@@ -32,6 +43,12 @@ log_open(struct conf *cf, struct str path)
 	if (!str_eq(path, STR("stderr")))
 		path = conf_path_in_prefix(cf, path);
 	file = logs_use(gen->logs, path, &gen->logs_used, gen->pool);
+	if (file == NULL && is_default(cf)) {
+		conf_warn(cf, "open() \"" STR_FMT "\" failed (%d: %s), there is no default \""
+		    STR_FMT "\"", STR_ARG(path), errno, strerror(errno),
+		    STR_ARG(cf->words[0].text));
+		file = logs_use(gen->logs, STR("/dev/null"), &gen->logs_used, gen->pool);
+	}
 	if (file == NULL)
 		conf_error_errno(cf, errno, "open() \"" STR_FMT "\" failed", STR_ARG(path));
 	return (file);
@@ -115,7 +132,10 @@ generation_read(struct generation *gen, const struct options *options)
 	return (0);
 }
 
-/* The main level's error_log, or that of -e and the build, at level error. */
+/*
+ * The main level's error_log, or that of -e and the build, at level error; stderr where the
+ * build's cannot be opened, which start.c has said.
+ */
 static int
 generation_open_log(struct generation *gen, const struct options *options)
 {
@@ -125,7 +145,12 @@ generation_open_log(struct generation *gen, const struct options *options)
 		return (0);
 	log = pool_new_object(gen->pool, struct log);
 	log->level = LOG_ERR;
-	log->file = log_open(&gen->cf, options->error_log);
+	if (options->error_log_given)
+		log->file = log_open(&gen->cf, options->error_log);
+	else
+		log->file = logs_use(gen->logs, options->error_log, &gen->logs_used, gen->pool);
+	if (log->file == NULL && !options->error_log_given)
+		log->file = logs_use(gen->logs, STR("stderr"), &gen->logs_used, gen->pool);
 	gen->log = log;
 	return (log->file == NULL ? -1 : 0);
 }

@@ -235,6 +235,8 @@ drain_deliver(struct loop_msg *msg)
 	struct thread *t = list_item(msg, struct order, msg)->thread;
 
 	acceptors_free(t);
+	if (atomic_fetch_sub(&t->crew->accepting, 1) == 1)
+		crew_wake(t->crew);
 	session_drain_all(&t->http);
 	if (list_is_empty(&t->http.sessions))
 		loop_stop(t->loop);
@@ -301,7 +303,7 @@ thread_main(void *arg)
 int
 crew_init(struct crew *crew, unsigned count, const struct sockets *sockets)
 {
-	*crew = (struct crew){ .sockets = sockets, .count = count };
+	*crew = (struct crew){ .sockets = sockets, .count = count, .accepting = count };
 	crew->threads = xcalloc(count, sizeof(*crew->threads));
 	crew->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (crew->wake_fd == -1) {

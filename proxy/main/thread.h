@@ -53,6 +53,7 @@ struct crew {
 	int wake_fd;			/* eventfd, written by loops */
 	atomic_uint running;		/* threads that did not end yet */
 	atomic_uint flushing;		/* loops that did not flush yet */
+	atomic_uint accepting;		/* loops that may still use the sockets */
 };
 
 /* Sets loops up, not running.  -1 after logging. */

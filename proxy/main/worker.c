@@ -145,6 +145,9 @@ crew_reported(struct worker *w)
 		worker_adopted(w);
 	if (w->flushing && atomic_load(&w->crew.flushing) == 0)
 		replacements_apply(w);
+	/* Closed, so that clients hear at once that nobody accepts. */
+	if (w->state == WORKER_DRAINING && atomic_load(&w->crew.accepting) == 0)
+		sockets_close(w->sockets, false);
 	generations_free_unheld(w);
 	if (w->state >= WORKER_DRAINING && atomic_load(&w->crew.running) == 0)
 		w->state = WORKER_ENDED;
