@@ -35,6 +35,9 @@ struct module *const modules[] = {
 	&charset_module,
 	&headers_module,
 	&gzip_module,
+	&upstream_module,
+	&proxy_module,
+	&uwsgi_module,
 	&unbuilt_module,
 };
 const unsigned module_count = sizeof(modules) / sizeof(modules[0]);

@@ -36,6 +36,10 @@ enum step_result	limit_conn_step(struct request *);
 
 extern struct module ssl_module;
 
+extern struct module upstream_module;
+extern struct module proxy_module;
+extern struct module uwsgi_module;
+
 extern struct module index_module;
 extern struct module try_files_module;
 extern struct module charset_module;

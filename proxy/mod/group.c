@@ -1,0 +1,410 @@
+/*
+ * upstream {}: its rows, its servers and their names, and the implicit groups of
+ * hosts that proxy_pass and uwsgi_pass name.  Names are looked up when http {}
+ * closes, so that a group may stand behind its first use.
+ *
+ *	upstream {} | group_refer() -> main->groups -> (http closes) addresses -> peer_set
+ */
+#include "mod/group.h"
+
+#include "http/request.h"
+#include "http/site.h"
+#include "http/tpl.h"
+#include "mod/upstream.h"
+#include "net/addr.h"
+
+struct upstream_main {
+	struct vec groups;	/* struct group * */
+};
+
+/* A server line. */
+struct group_server {
+	struct str address;
+	struct str file;
+	unsigned line;
+	struct peer_options options;
+};
+
+const struct idle_limits group_default_limits = {
+	.connections = 32, .requests = 1000, .time = 3600000, .timeout = 60000
+};
+
+struct peer_group *
+group_of_addresses(void)
+{
+	return (peer_group_get(STR("")));
+}
+
+static struct vec *
+groups_of(const struct http_conf *http)
+{
+	struct upstream_main *main = main_conf(http, upstream_module);
+
+	if (main->groups.size == 0)
+		main->groups = VEC_OF(struct group *);
+	return (&main->groups);
+}
+
+static struct group *
+group_new(struct conf *cf, struct str name)
+{
+	struct group *group = pool_new_object(cf->pool, struct group);
+
+	group->name = pool_strdup(cf->pool, name);
+	group->file = cf->words[0].at.file;
+	group->line = cf->words[0].at.line;
+	group->servers = VEC_OF(struct group_server);
+	group->values = pool_zalloc(cf->pool, module_count * sizeof(*group->values));
+	for (unsigned i = 0; i < module_count; i++)
+		if (modules[i]->size[SCOPE_UPSTREAM] != 0)
+			group->values[i] = conf_values_new(cf->pool, modules[i]->rows,
+			    modules[i]->size[SCOPE_UPSTREAM]);
+	group->settings = group->values[upstream_module.index]->data;
+	*(struct group **)vec_push(groups_of(conf_http(cf)), cf->pool) = group;
+	return (group);
+}
+
+/* --- references --- */
+
+/* A declared group has no port; implicit ones differ by it. */
+static bool
+group_is(const struct group *group, struct str host, unsigned port)
+{
+	return (str_eq_ci(group->name, host) &&
+	    (!group->implicit || group->port == port));
+}
+
+struct group *
+group_find(const struct http_conf *http, struct str host, unsigned port)
+{
+	VEC_EACH(groups_of(http), struct group *, it)
+		if (group_is(*it, host, port) && ((*it)->implicit || port == 0))
+			return (*it);
+	return (NULL);
+}
+
+struct group *
+group_refer(struct conf *cf, struct str host, unsigned port, unsigned default_port, struct str url)
+{
+	struct group *group;
+
+	VEC_EACH(groups_of(conf_http(cf)), struct group *, it) {
+		group = *it;
+		if (!group_is(group, host, port))
+			continue;
+		if (!group->implicit && port != 0) {
+			conf_error(cf, "upstream \"" STR_FMT "\" may not have port %u",
+			    STR_ARG(host), port);
+			return (NULL);
+		}
+		if (!group->implicit || group->default_port == default_port)
+			return (group);
+	}
+	group = group_new(cf, host);
+	group->implicit = true;
+	group->port = port;
+	group->default_port = default_port;
+	group->url = pool_strdup(cf->pool, url);
+	return (group);
+}
+
+/* --- upstream {} --- */
+
+static struct conf_values *
+group_values(struct conf_frame *frame, unsigned module, unsigned scope)
+{
+	struct group *group = frame->owner;
+
+	return (scope == SCOPE_UPSTREAM ? group->values[module] : NULL);
+}
+
+/* An implicit group that was referred to before becomes the declared one. */
+static struct group *
+group_declare(struct conf *cf, struct str name)
+{
+	VEC_EACH(groups_of(conf_http(cf)), struct group *, it) {
+		struct group *group = *it;
+
+		if (!str_eq_ci(group->name, name))
+			continue;
+		if (!group->implicit) {
+			conf_error(cf, "duplicate upstream \"" STR_FMT "\"", STR_ARG(name));
+			return (NULL);
+		}
+		if (group->port != 0) {
+			conf_error(cf, "upstream \"" STR_FMT "\" may not have port %u in " STR_FMT
+			    ":%u", STR_ARG(name), group->port, STR_ARG(group->file), group->line);
+			return (NULL);
+		}
+		group->implicit = false;
+		return (group);
+	}
+	return (group_new(cf, name));
+}
+
+static int
+upstream_block(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct group *group = group_declare(cf, cf->words[1].text);
+	struct conf_frame frame;
+
+	(void)row;
+	(void)field;
+	if (group == NULL)
+		return (-1);
+	frame = (struct conf_frame){ .context = CTX_UPSTREAM, .values = group_values, .owner = group };
+	if (conf_block(cf, &frame) != 0)
+		return (-1);
+	if (group->servers.count == 0)
+		return (conf_error(cf, "no servers are inside upstream"));
+	return (0);
+}
+
+/* --- server --- */
+
+enum option_kind { OPTION_FLAG, OPTION_COUNT, OPTION_COUNT32, OPTION_TIME };
+
+static const struct server_option {
+	struct str name;	/* with '=' where a value follows */
+	enum option_kind kind;
+	uint64_t min;
+	size_t offset;
+	bool backup;		/* only with methods that know backups */
+} server_options[] = {
+#define OPTION(text, k, least, field, b) \
+	{ { text, sizeof(text) - 1 }, k, least, offsetof(struct peer_options, field), b }
+	OPTION("weight=", OPTION_COUNT32, 1, weight, false),
+	OPTION("max_conns=", OPTION_COUNT32, 0, max_conns, false),
+	OPTION("max_fails=", OPTION_COUNT32, 0, max_fails, false),
+	OPTION("fail_timeout=", OPTION_TIME, 0, fail_timeout, false),
+	OPTION("slow_start=", OPTION_TIME, 0, slow_start, false),
+	OPTION("backup", OPTION_FLAG, 0, backup, true),
+	OPTION("down", OPTION_FLAG, 0, down, false),
+	OPTION("drain", OPTION_FLAG, 0, down, false),
+#undef OPTION
+};
+
+/* 1: set; 0: the value is wrong, or there is no such option. */
+static int
+server_option_set(struct peer_options *options, struct str word, const struct lb_method *method,
+    bool *unsupported)
+{
+	for (size_t i = 0; i < sizeof(server_options) / sizeof(server_options[0]); i++) {
+		const struct server_option *o = &server_options[i];
+		char *field = (char *)options + o->offset;
+		struct str value = str_skip(word, o->name.n);
+		uint64_t n;
+
+		if (o->kind == OPTION_FLAG ? !str_eq(word, o->name) : !str_starts(word, o->name))
+			continue;
+		*unsupported = o->backup && method != NULL && !method->backups;
+		if (*unsupported)
+			return (0);
+		if (o->kind == OPTION_FLAG) {
+			*(bool *)field = true;
+			return (1);
+		}
+		if (o->kind == OPTION_TIME)
+			return (str_to_msec(value, (uint64_t *)field));
+		if (!str_to_uint(value, 1000000, &n) || n < o->min)
+			return (0);
+		*(unsigned *)field = (unsigned)n;
+		return (1);
+	}
+	return (0);
+}
+
+static int
+server_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct group *group = cf->frame->owner;
+	struct group_server *server = vec_push(&group->servers, cf->pool);
+
+	(void)row;
+	(void)field;
+	server->address = pool_strdup(cf->pool, cf->words[1].text);
+	server->file = cf->words[0].at.file;
+	server->line = cf->words[0].at.line;
+	server->options = (struct peer_options){ .weight = 1, .max_fails = 1, .fail_timeout = 10000 };
+	for (unsigned i = 2; i < cf->word_count; i++) {
+		struct str word = cf->words[i].text;
+		bool unsupported = false;
+
+		if (str_eq(word, STR("resolve")))
+			continue;
+		if (server_option_set(&server->options, word, group->set.method, &unsupported) == 1)
+			continue;
+		if (unsupported)
+			return (conf_error_at(cf, i, "balancing method does not support parameter \""
+			    STR_FMT "\"", STR_ARG(word)));
+		return (conf_error_at(cf, i, "invalid parameter \"" STR_FMT "\"", STR_ARG(word)));
+	}
+	return (0);
+}
+
+/* --- methods --- */
+
+static int
+method_choose(struct conf *cf, const struct conf_row *row, const void *method_conf)
+{
+	struct group *group = cf->frame->owner;
+
+	if (group->set.method != NULL)
+		conf_warn(cf, "load balancing method redefined");
+	group->set.method = row->param;
+	group->set.method_conf = method_conf;
+	return (0);
+}
+
+static int
+method_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	(void)field;
+	return (method_choose(cf, row, NULL));
+}
+
+static int
+hash_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct group *group = cf->frame->owner;
+
+	(void)field;
+	group->hash.key = tpl_compile(cf, cf->words[1].text);
+	if (group->hash.key == NULL)
+		return (-1);
+	if (cf->word_count == 3) {
+		if (!str_eq(cf->words[2].text, STR("consistent")))
+			return (conf_error_at(cf, 2, "invalid parameter \"" STR_FMT "\"",
+			    STR_ARG(cf->words[2].text)));
+		group->hash.consistent = true;
+	}
+	return (method_choose(cf, row, &group->hash));
+}
+
+static int
+random_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct group *group = cf->frame->owner;
+
+	(void)field;
+	if (cf->word_count > 1) {
+		if (!str_eq(cf->words[1].text, STR("two")))
+			return (conf_error_at(cf, 1, "invalid parameter \"" STR_FMT "\"",
+			    STR_ARG(cf->words[1].text)));
+		group->random.two = true;
+	}
+	if (cf->word_count > 2 && !str_eq(cf->words[2].text, STR("least_conn")))
+		return (conf_error_at(cf, 2, "invalid parameter \"" STR_FMT "\"",
+		    STR_ARG(cf->words[2].text)));
+	return (method_choose(cf, row, &group->random));
+}
+
+/* --- when http {} closes --- */
+
+static void
+spec_add(struct conf *cf, struct vec *specs, const struct addr *addr, struct str address,
+    const struct peer_options *options)
+{
+	struct peer_spec *spec = vec_push(specs, cf->temp);
+	char text[ADDR_TEXT_MAX];
+
+	spec->addr = *addr;
+	/* A unix socket is shown as it was written. */
+	spec->text = addr_is_unix(addr) ? address :
+	    pool_strdup(cf->temp, str_make(text, addr_text(addr, true, text)));
+	spec->server = address;
+	spec->options = *options;
+}
+
+static int
+server_resolve(struct conf *cf, const struct group *group, const struct group_server *server,
+    struct vec *specs)
+{
+	struct vec addrs = VEC_OF(struct addr);
+	const char *why = addr_resolve(cf->temp, server->address,
+	    group->implicit ? group->default_port : 80, &addrs);
+
+	if (why != NULL)
+		return (conf_error(cf, "%s in upstream \"" STR_FMT "\" in " STR_FMT ":%u", why,
+		    STR_ARG(server->address), STR_ARG(server->file), server->line));
+	VEC_EACH(&addrs, struct addr, addr)
+		spec_add(cf, specs, addr, server->address, &server->options);
+	return (0);
+}
+
+static int
+group_complete(struct conf *cf, struct group *group)
+{
+	struct vec specs = VEC_OF(struct peer_spec);
+
+	for (unsigned i = 0; i < module_count; i++)
+		if (group->values[i] != NULL &&
+		    conf_inherit(cf, group->values[i], NULL, SCOPE_UPSTREAM) != 0)
+			return (-1);
+	group->limits = (struct idle_limits){ group->settings->keepalive,
+		group->settings->keepalive_requests, group->settings->keepalive_time,
+		group->settings->keepalive_timeout };
+	if (group->implicit) {
+		struct group_server *server = vec_push(&group->servers, cf->pool);
+
+		server->address = group->url;
+		server->file = group->file;
+		server->line = group->line;
+		server->options = (struct peer_options){ .weight = 1, .max_fails = 1,
+			.fail_timeout = 10000 };
+	}
+	VEC_EACH(&group->servers, struct group_server, server)
+		if (server_resolve(cf, group, server, &specs) != 0)
+			return (-1);
+	if (group->set.method == NULL)
+		group->set.method = &lb_round_robin;
+	group->set.group = peer_group_get(group->implicit ? group->url : group->name);
+	peer_set_fill(&group->set, specs.items, (unsigned)specs.count);
+	pool_cleanup(cf->pool, peer_set_release, &group->set);
+	return (0);
+}
+
+static int
+upstream_init_main(struct conf *cf, struct http_conf *http)
+{
+	VEC_EACH(groups_of(http), struct group *, it)
+		if (group_complete(cf, *it) != 0)
+			return (-1);
+	return (0);
+}
+
+#define IN_UPSTREAM(field)						\
+	.scope = SCOPE_UPSTREAM, .offset = offsetof(struct group_settings, field)
+#define METHOD(n, least, most, how, method)				\
+	{ .name = n, .contexts = CTX_UPSTREAM, .min = least, .max = most,	\
+	    .flags = CONF_OWN | CONF_REPEAT, .set = how, .param = method }
+
+static const struct conf_row upstream_rows[] = {
+	{ .name = "upstream", .contexts = CTX_HTTP, .min = 1, .max = 1,
+	    .flags = CONF_BLOCK | CONF_OWN | CONF_REPEAT, .set = upstream_block },
+	{ .name = "server", .contexts = CTX_UPSTREAM, .min = 1, .max = CONF_ANY,
+	    .flags = CONF_OWN | CONF_REPEAT, .set = server_set },
+	METHOD("least_conn", 0, 0, method_set, &lb_least_conn),
+	METHOD("ip_hash", 0, 0, method_set, &lb_ip_hash),
+	METHOD("hash", 1, 2, hash_set, &lb_hash),
+	METHOD("random", 0, 2, random_set, &lb_random),
+	{ .name = "zone", .contexts = CTX_UPSTREAM, .min = 1, .max = 2, .type = &conf_inert },
+	{ .name = "keepalive", .contexts = CTX_UPSTREAM, .min = 1, .max = 1,
+	    .type = &conf_uint, IN_UPSTREAM(keepalive), .dflt = "32" },
+	{ .name = "keepalive_requests", .contexts = CTX_UPSTREAM, .min = 1, .max = 1,
+	    .type = &conf_uint, IN_UPSTREAM(keepalive_requests), .dflt = "1000" },
+	{ .name = "keepalive_time", .contexts = CTX_UPSTREAM, .min = 1, .max = 1,
+	    .type = &conf_msec, IN_UPSTREAM(keepalive_time), .dflt = "1h" },
+	{ .name = "keepalive_timeout", .contexts = CTX_UPSTREAM, .min = 1, .max = 1,
+	    .type = &conf_msec, IN_UPSTREAM(keepalive_timeout), .dflt = "60s" },
+	{ .name = NULL }
+};
+
+struct module upstream_module = {
+	.name = "upstream",
+	.size = { [SCOPE_MAIN] = sizeof(struct upstream_main),
+	    [SCOPE_UPSTREAM] = sizeof(struct group_settings) },
+	.rows = upstream_rows,
+	.vars = upstream_vars,
+	.init_main = upstream_init_main,
+};

@@ -1,0 +1,61 @@
+/*
+ * random [two [least_conn]]: a usable peer by chance, weights respected; with
+ * "two" the less busy of two such.  Runs under the group's lock, with a small
+ * generator of its own per thread.
+ */
+#include "base/clock.h"
+#include "mod/lb.h"
+
+/* xorshift64*; nobody's secret hangs on it. */
+static uint64_t
+chance(void)
+{
+	static _Thread_local uint64_t state;
+
+	if (state == 0)
+		state = (clock_mono_us() ^ (uint64_t)(uintptr_t)&state) | 1;
+	state ^= state >> 12;
+	state ^= state << 25;
+	state ^= state >> 27;
+	return (state * UINT64_C(0x2545f4914f6cdd1d));
+}
+
+/* A usable slot but this one, or LB_NONE. */
+static uint32_t
+random_slot(struct peer_choice *choice, unsigned from, unsigned to, uint32_t but)
+{
+	int64_t total = 0, at;
+
+	for (unsigned i = from; i < to; i++)
+		if (i != but && peer_usable(choice, i))
+			total += peer_weight(choice, i);
+	if (total == 0)
+		return (LB_NONE);
+	at = (int64_t)(chance() % (uint64_t)total);
+	for (unsigned i = from; i < to; i++) {
+		if (i == but || !peer_usable(choice, i))
+			continue;
+		at -= peer_weight(choice, i);
+		if (at < 0)
+			return (i);
+	}
+	return (LB_NONE);
+}
+
+static uint32_t
+random_pick(struct peer_choice *choice, unsigned from, unsigned to)
+{
+	const struct lb_random_conf *conf = choice->set->method_conf;
+	uint32_t one = random_slot(choice, from, to, LB_NONE), two;
+	const struct peer_slot *slots = choice->list->slots;
+
+	if (one == LB_NONE || !conf->two)
+		return (one);
+	two = random_slot(choice, from, to, one);
+	if (two == LB_NONE)
+		return (one);
+	return ((int64_t)slots[two].peer->conns * peer_weight(choice, one) <
+	    (int64_t)slots[one].peer->conns * peer_weight(choice, two) ? two : one);
+}
+
+const struct lb_method lb_random = { .name = "random", .backups = false, .pick = random_pick };

@@ -1,0 +1,468 @@
+/*
+ * Groups of back ends: their peers and counters, and the choice of the next
+ * one.  Groups live in the registry and outlive generations; a generation's
+ * set refers to a counted list of slots, which a re-resolved name replaces.
+ * Called by upstream.c and attempt.c from any thread.
+ *
+ *	peer:  unused -> usable -> (fails >= max_fails) failed -> (fail_timeout passed,
+ *	       one success) usable
+ *
+ * One leaf lock per group: taken and released in each function here; methods
+ * (lb_*.c) run under it and call nobody.
+ */
+#include "mod/peers.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "http/registry.h"
+#include "mod/lb.h"
+
+struct peer_group {
+	pthread_mutex_t lock;
+	struct str name;
+	unsigned index;
+	struct list peers;	/* struct peer */
+	uint64_t said;		/* when "no live upstreams" was said last, monotonic ms */
+};
+
+static atomic_uint group_counter;
+
+static void *
+group_make(void *arg)
+{
+	const struct str *name = arg;
+	struct peer_group *group = xcalloc(1, sizeof(*group));
+	char *p = xmalloc(name->n + 1);
+
+	memcpy(p, name->p, name->n);
+	p[name->n] = '\0';
+	pthread_mutex_init(&group->lock, NULL);
+	group->name = str_make(p, name->n);
+	group->index = atomic_fetch_add(&group_counter, 1);
+	list_init(&group->peers);
+	return (group);
+}
+
+struct peer_group *
+peer_group_get(struct str name)
+{
+	return (registry_get(STR("group"), name, group_make, &name));
+}
+
+struct str
+peer_group_name(const struct peer_group *group)
+{
+	return (group->name);
+}
+
+unsigned
+peer_group_index(const struct peer_group *group)
+{
+	return (group->index);
+}
+
+/* --- lists; what takes a group works under its lock --- */
+
+static struct peer *
+peer_new(struct peer_group *group, const struct addr *addr, struct str text)
+{
+	struct peer *peer = xcalloc(1, sizeof(*peer) + text.n + 1);
+	char *p = (char *)(peer + 1);
+
+	memcpy(p, text.p, text.n);
+	peer->group = group;
+	peer->addr = *addr;
+	peer->text = str_make(p, text.n);
+	list_init(&peer->link);
+	return (peer);
+}
+
+/* Drops n references; the last one frees. */
+static void
+peer_unref(struct peer *peer, unsigned n)
+{
+	assert(peer->refs >= n);
+	peer->refs -= n;
+	if (peer->refs > 0)
+		return;
+	list_remove(&peer->link);
+	free(peer);
+}
+
+static struct peer *
+group_peer(struct peer_group *group, const struct peer_spec *spec, unsigned twin)
+{
+	struct peer *peer;
+
+	LIST_EACH(&group->peers, it) {
+		peer = list_item(it, struct peer, link);
+		if (peer->twin == twin && addr_eq(&peer->addr, &spec->addr) &&
+		    str_eq(peer->text, spec->text))
+			return (peer);
+	}
+	peer = peer_new(group, &spec->addr, spec->text);
+	peer->twin = twin;
+	list_push_back(&group->peers, &peer->link);
+	return (peer);
+}
+
+/* How many slots before this one have the same address. */
+static unsigned
+spec_twin(const struct peer_list *list, unsigned filled, const struct peer_spec *spec)
+{
+	unsigned twin = 0;
+
+	for (unsigned i = 0; i < filled; i++)
+		if (addr_eq(&list->slots[i].peer->addr, &spec->addr))
+			twin++;
+	return (twin);
+}
+
+static void
+slot_fill(struct peer_group *group, struct peer_list *list, unsigned at, const struct peer_spec *spec)
+{
+	struct peer_slot *slot = &list->slots[at];
+
+	slot->peer = group_peer(group, spec, spec_twin(list, at, spec));
+	slot->peer->refs++;
+	slot->options = spec->options;
+	slot->server = pool_strdup(list->pool, spec->server);
+}
+
+static struct peer_list *
+list_new(const struct peer_spec *specs, unsigned count)
+{
+	struct pool *pool = pool_new(sizeof(struct peer_list) + count * sizeof(struct peer_slot) + 64);
+	struct peer_list *list;
+
+	list = pool_zalloc(pool, sizeof(*list) + count * sizeof(list->slots[0]));
+	list->pool = pool;
+	list->refs = 1;
+	list->count = count;
+	for (unsigned i = 0; i < count; i++)
+		if (!specs[i].options.backup)
+			list->primary++;
+	return (list);
+}
+
+/* Drops a reference; the list to free afterwards, when it was the last. */
+static struct peer_list *
+list_unref(struct peer_list *list)
+{
+	if (list == NULL || --list->refs > 0)
+		return (NULL);
+	for (unsigned i = 0; i < list->count; i++)
+		peer_unref(list->slots[i].peer, 1);
+	return (list);
+}
+
+static void
+list_free(struct peer_list *list)
+{
+	if (list != NULL)
+		pool_free(list->pool);
+}
+
+void
+peer_set_fill(struct peer_set *set, const struct peer_spec *specs, unsigned count)
+{
+	struct peer_list *list = list_new(specs, count), *old;
+	unsigned first = 0, backup = list->primary;
+
+	pthread_mutex_lock(&set->group->lock);
+	for (unsigned i = 0; i < count; i++)
+		if (!specs[i].options.backup)
+			slot_fill(set->group, list, first++, &specs[i]);
+	for (unsigned i = 0; i < count; i++)
+		if (specs[i].options.backup)
+			slot_fill(set->group, list, backup++, &specs[i]);
+	if (set->method->init != NULL)
+		list->method_state = set->method->init(list, set->method_conf);
+	old = list_unref(set->list);
+	set->list = list;
+	pthread_mutex_unlock(&set->group->lock);
+	list_free(old);
+}
+
+void
+peer_set_release(void *arg)
+{
+	struct peer_set *set = arg;
+	struct peer_list *old;
+
+	pthread_mutex_lock(&set->group->lock);
+	old = list_unref(set->list);
+	set->list = NULL;
+	pthread_mutex_unlock(&set->group->lock);
+	list_free(old);
+}
+
+/* --- the choice --- */
+
+static bool
+choice_tried(const struct peer_choice *choice, unsigned i)
+{
+	if (choice->tried_many != NULL)
+		return ((choice->tried_many[i / 64] >> (i % 64) & 1) != 0);
+	return ((choice->tried_few >> i & 1) != 0);
+}
+
+static void
+choice_mark(struct peer_choice *choice, unsigned i)
+{
+	if (choice->tried_many != NULL)
+		choice->tried_many[i / 64] |= UINT64_C(1) << (i % 64);
+	else
+		choice->tried_few |= UINT64_C(1) << i;
+}
+
+static bool
+slot_is_full(const struct peer_slot *slot)
+{
+	return (slot->options.max_conns != 0 && slot->peer->conns >= slot->options.max_conns);
+}
+
+static bool
+slot_is_failed(const struct peer_choice *choice, const struct peer_slot *slot)
+{
+	const struct peer *peer = slot->peer;
+
+	return (choice->list->count > 1 && slot->options.max_fails != 0 &&
+	    peer->fails >= slot->options.max_fails &&
+	    choice->now - peer->checked <= slot->options.fail_timeout);
+}
+
+bool
+peer_usable(const struct peer_choice *choice, unsigned i)
+{
+	const struct peer_slot *slot = &choice->list->slots[i];
+
+	return (!choice_tried(choice, i) && !slot->options.down && !slot_is_full(slot) &&
+	    !slot_is_failed(choice, slot));
+}
+
+int64_t
+peer_weight(const struct peer_choice *choice, unsigned i)
+{
+	const struct peer_slot *slot = &choice->list->slots[i];
+	const struct peer *peer = slot->peer;
+	int64_t weight = (int64_t)slot->options.weight * 100;
+	uint64_t age;
+
+	if (slot->options.slow_start == 0 || peer->recovered == 0)
+		return (weight);
+	age = choice->now - peer->recovered;
+	if (age >= slot->options.slow_start)
+		return (weight);
+	weight = weight * (int64_t)age / (int64_t)slot->options.slow_start;
+	return (weight < 1 ? 1 : weight);
+}
+
+/* D8: nobody is live, but somebody is there: the one that failed longest ago. */
+static uint32_t
+pick_desperate(const struct peer_choice *choice, bool *busy)
+{
+	uint32_t best = LB_NONE;
+
+	for (unsigned i = 0; i < choice->list->count; i++) {
+		const struct peer_slot *slot = &choice->list->slots[i];
+
+		if (choice_tried(choice, i) || slot->options.down)
+			continue;
+		if (slot_is_full(slot))
+			*busy = true;
+		else if (best == LB_NONE ||
+		    slot->peer->checked < choice->list->slots[best].peer->checked)
+			best = i;
+	}
+	return (best);
+}
+
+static uint32_t
+pick_live(struct peer_choice *choice)
+{
+	const struct peer_list *list = choice->list;
+	const struct lb_method *method = choice->set->method;
+	uint32_t at = method->pick(choice, 0, list->primary);
+
+	if (at == LB_NONE && list->primary < list->count)
+		at = method->pick(choice, list->primary, list->count);
+	return (at);
+}
+
+static enum pick_result
+desperation(struct peer_group *group, uint64_t fail_timeout, uint64_t now)
+{
+	if (group->said != 0 && now - group->said < fail_timeout)
+		return (PICK_DESPERATE_SAID);
+	group->said = now;
+	return (PICK_DESPERATE);
+}
+
+static void
+try_begin(struct peer_choice *choice, uint32_t at, struct peer_try *out)
+{
+	struct peer_slot *slot = &choice->list->slots[at];
+	struct peer *peer = slot->peer;
+
+	choice_mark(choice, at);
+	/* The probe of a peer whose fail_timeout passed: the others wait for its result. */
+	if (choice->now - peer->checked > slot->options.fail_timeout)
+		peer->checked = choice->now;
+	peer->conns++;
+	peer->refs++;
+	*out = (struct peer_try){ .peer = peer, .options = slot->options, .refs = 1,
+		.alone = choice->list->count == 1 };
+}
+
+static void
+choice_take_list(struct peer_choice *choice)
+{
+	if (choice->list != NULL)
+		return;
+	choice->list = choice->set->list;
+	choice->list->refs++;
+}
+
+enum pick_result
+peer_pick(struct peer_choice *choice, struct request *r, struct pool *pool, struct peer_try *out)
+{
+	struct peer_group *group = choice->set->group;
+	enum pick_result result = PICK_OK;
+	bool busy = false;
+	uint32_t at;
+
+	if (choice->set->method->prepare != NULL && !choice->prepared)
+		choice->set->method->prepare(choice, r, choice->set->method_conf);
+	choice->prepared = true;
+	out->peer = NULL;
+	pthread_mutex_lock(&group->lock);
+	choice_take_list(choice);
+	if (choice->list->count > 64 && choice->tried_many == NULL)
+		choice->tried_many = pool_zalloc(pool, (choice->list->count + 63) / 64 * 8);
+	at = pick_live(choice);
+	if (at == LB_NONE && (at = pick_desperate(choice, &busy)) != LB_NONE)
+		result = desperation(group, choice->list->slots[at].options.fail_timeout, choice->now);
+	if (at != LB_NONE)
+		try_begin(choice, at, out);
+	else
+		result = busy ? PICK_BUSY : PICK_NONE;
+	pthread_mutex_unlock(&group->lock);
+	return (result);
+}
+
+unsigned
+peer_choice_size(struct peer_choice *choice)
+{
+	unsigned count = 0;
+
+	pthread_mutex_lock(&choice->set->group->lock);
+	choice_take_list(choice);
+	for (unsigned i = 0; i < choice->list->count; i++)
+		if (!choice->list->slots[i].options.down)
+			count++;
+	pthread_mutex_unlock(&choice->set->group->lock);
+	return (count);
+}
+
+void
+peer_try_alone(struct peer_try *out, struct peer_group *group, const struct addr *addr,
+    struct str text)
+{
+	struct peer *peer = peer_new(group, addr, text);
+
+	peer->conns = peer->refs = 1;
+	*out = (struct peer_try){ .peer = peer, .refs = 1, .alone = true,
+		.options = { .weight = 1, .max_fails = 1 } };
+}
+
+static bool
+try_failed(const struct peer_try *t, uint64_t now)
+{
+	struct peer *peer = t->peer;
+
+	peer->accessed = peer->checked = now;
+	peer->fails++;
+	if (t->options.max_fails == 0)
+		return (false);
+	peer->effective_weight -= (int64_t)t->options.weight * 100 / t->options.max_fails;
+	if (peer->effective_weight < 0)
+		peer->effective_weight = 0;
+	return (peer->fails == t->options.max_fails);
+}
+
+/* A success behind the last check: whatever failed before is over. */
+static void
+try_succeeded(const struct peer_try *t, uint64_t now)
+{
+	struct peer *peer = t->peer;
+
+	if (peer->fails == 0 || peer->accessed >= peer->checked)
+		return;
+	if (t->options.max_fails != 0 && peer->fails >= t->options.max_fails)
+		peer->recovered = now;
+	peer->fails = 0;
+}
+
+bool
+peer_done(struct peer_try *t, enum peer_result result, bool keep, struct peer_choice *ended,
+    uint64_t now)
+{
+	struct peer_group *group = t->peer->group;
+	struct peer_list *old = NULL;
+	bool disabled = false;
+
+	pthread_mutex_lock(&group->lock);
+	t->peer->conns--;
+	if (!t->alone && result == PEER_FAILED)
+		disabled = try_failed(t, now);
+	else if (!t->alone && result == PEER_OK)
+		try_succeeded(t, now);
+	if (ended != NULL)
+		old = list_unref(ended->list);
+	if (t->refs > (keep ? 1u : 0u))
+		peer_unref(t->peer, t->refs - (keep ? 1 : 0));
+	pthread_mutex_unlock(&group->lock);
+	t->peer = NULL;
+	if (ended != NULL)
+		ended->list = NULL;
+	list_free(old);
+	return (disabled);
+}
+
+void
+peer_choice_end(struct peer_choice *choice)
+{
+	struct peer_list *old;
+
+	if (choice->list == NULL)
+		return;
+	pthread_mutex_lock(&choice->set->group->lock);
+	old = list_unref(choice->list);
+	pthread_mutex_unlock(&choice->set->group->lock);
+	choice->list = NULL;
+	list_free(old);
+}
+
+void
+peer_drop(struct peer *peer)
+{
+	struct peer_group *group = peer->group;
+
+	pthread_mutex_lock(&group->lock);
+	peer_unref(peer, 1);
+	pthread_mutex_unlock(&group->lock);
+}
+
+void
+peer_swap(struct peer *from, struct peer *to)
+{
+	struct peer_group *group = from->group;
+
+	pthread_mutex_lock(&group->lock);
+	to->refs++;
+	peer_unref(from, 1);
+	pthread_mutex_unlock(&group->lock);
+}

@@ -1,0 +1,534 @@
+/*
+ * TLS to back ends: contexts made from proxy_ssl_* and uwsgi_ssl_* when a
+ * configuration is read, and, per thread, the identities that connections are
+ * checked for, with the sessions that may be resumed under each.
+ *
+ *	location: upstream_ssl -> ssl_context (SSL_CTX, its number in the process)
+ *	thread:   ssl_identity (context, name) -> slots (per address) -> SSL_SESSION
+ *
+ * Contexts are read-only once published.  An identity lives while connections
+ * refer to it, and a while longer: at most IDENTITIES_MAX unused ones a thread.
+ */
+#include "mod/proxy_ssl.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include "http/tpl.h"
+#include "mod/upstream_settings.h"
+#include "net/tls.h"
+#include "net/tls_error.h"
+
+#define IDENTITIES_MAX	256
+#define SLOTS_MAX	64
+#define ERROR_MAX	256
+
+enum ssl_protocol { PROTOCOL_SSLV2 = 1, PROTOCOL_SSLV3 = 2, PROTOCOL_TLSV1 = 4,
+	PROTOCOL_TLSV1_1 = 8, PROTOCOL_TLSV1_2 = 16, PROTOCOL_TLSV1_3 = 32 };
+
+const struct conf_name ssl_protocol_names[] = {
+	{ "SSLv2", PROTOCOL_SSLV2 }, { "SSLv3", PROTOCOL_SSLV3 }, { "TLSv1", PROTOCOL_TLSV1 },
+	{ "TLSv1.1", PROTOCOL_TLSV1_1 }, { "TLSv1.2", PROTOCOL_TLSV1_2 },
+	{ "TLSv1.3", PROTOCOL_TLSV1_3 }, { NULL, 0 }
+};
+
+struct ssl_context {
+	SSL_CTX *ctx;
+	uint64_t number;	/* never used twice: what sessions and connections are kept under */
+	bool verify, reuse, server_name;
+};
+
+/* What may be resumed with one address. */
+struct ssl_slot {
+	struct addr addr;
+	SSL_SESSION *session;	/* NULL: none */
+};
+
+struct ssl_identity {
+	struct list link;	/* thread's, most recent first */
+	unsigned refs;
+	struct ssl_context context;	/* holds its ctx */
+	char *name;
+	struct ssl_slot *slots[SLOTS_MAX];
+	unsigned slot_count;
+	char why[ERROR_MAX];
+};
+
+struct identity_thread {
+	struct task exit;
+	struct http_thread *owner;
+	struct list identities;
+	unsigned count;
+};
+
+/* --- contexts --- */
+
+static int
+context_error(struct conf *cf, const char *call, struct str what)
+{
+	char text[ERROR_MAX];
+	bool peers;
+
+	tls_error_take(call, text, sizeof(text), &peers);
+	return (conf_error(cf, "%s for \"" STR_FMT "\"", text, STR_ARG(what)));
+}
+
+/* A file of the configuration's folder as a BIO over bytes that live in cf->temp. */
+static BIO *
+file_open(struct conf *cf, struct str name)
+{
+	struct str path = conf_path_in_folder(cf, name), bytes;
+
+	if (cf->source->read(cf->source, cf->temp, path, &bytes) != 0) {
+		conf_error_errno(cf, errno, "cannot load \"" STR_FMT "\"", STR_ARG(path));
+		return (NULL);
+	}
+	return (BIO_new_mem_buf(bytes.p, (int)bytes.n));
+}
+
+static int
+trusted_load(struct conf *cf, SSL_CTX *ctx, struct str name)
+{
+	BIO *bio = file_open(cf, name);
+	X509 *cert;
+	unsigned count = 0;
+
+	if (bio == NULL)
+		return (-1);
+	while ((cert = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL)) != NULL) {
+		X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), cert);
+		X509_free(cert);
+		count++;
+	}
+	BIO_free(bio);
+	if (count == 0)
+		return (context_error(cf, "PEM_read_bio_X509_AUX()", name));
+	ERR_clear_error();
+	return (0);
+}
+
+static int
+crl_load(struct conf *cf, SSL_CTX *ctx, struct str name)
+{
+	X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+	BIO *bio = file_open(cf, name);
+	X509_CRL *crl;
+	unsigned count = 0;
+
+	if (bio == NULL)
+		return (-1);
+	while ((crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL)) != NULL) {
+		X509_STORE_add_crl(store, crl);
+		X509_CRL_free(crl);
+		count++;
+	}
+	BIO_free(bio);
+	if (count == 0)
+		return (context_error(cf, "PEM_read_bio_X509_CRL()", name));
+	ERR_clear_error();
+	X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+	return (0);
+}
+
+static int
+chain_load(struct conf *cf, SSL_CTX *ctx, struct str name)
+{
+	BIO *bio = file_open(cf, name);
+	X509 *cert;
+
+	if (bio == NULL)
+		return (-1);
+	cert = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
+	if (cert == NULL || SSL_CTX_use_certificate(ctx, cert) != 1) {
+		X509_free(cert);
+		BIO_free(bio);
+		return (context_error(cf, "SSL_CTX_use_certificate()", name));
+	}
+	X509_free(cert);
+	while ((cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL)
+		if (SSL_CTX_add0_chain_cert(ctx, cert) != 1)
+			X509_free(cert);
+	BIO_free(bio);
+	ERR_clear_error();
+	return (0);
+}
+
+static int
+password_copy(char *buf, int size, int rwflag, void *arg)
+{
+	const struct str *password = arg;
+
+	(void)rwflag;
+	if (password == NULL || password->n > (size_t)size)
+		return (0);
+	if (password->n > 0)
+		memcpy(buf, password->p, password->n);
+	return ((int)password->n);
+}
+
+/* The key, by each password of the file in turn. */
+static int
+key_load(struct conf *cf, SSL_CTX *ctx, const struct upstream_ssl *ssl)
+{
+	struct str name = tpl_text(ssl->certificate_key), passwords = STR(""), password;
+	EVP_PKEY *key = NULL;
+	BIO *bio = file_open(cf, name);
+	int used;
+
+	if (bio == NULL)
+		return (-1);
+	if (ssl->password_file.n > 0) {
+		struct str path = conf_path_in_folder(cf, ssl->password_file);
+
+		if (cf->source->read(cf->source, cf->temp, path, &passwords) != 0) {
+			BIO_free(bio);
+			return (conf_error_errno(cf, errno, "open() \"" STR_FMT "\" failed",
+			    STR_ARG(path)));
+		}
+	}
+	while (key == NULL && str_cut(&passwords, '\n', &password)) {
+		(void)BIO_reset(bio);
+		key = PEM_read_bio_PrivateKey(bio, NULL, password_copy, &password);
+	}
+	BIO_free(bio);
+	used = key != NULL && SSL_CTX_use_PrivateKey(ctx, key) == 1;
+	EVP_PKEY_free(key);
+	if (!used)
+		return (context_error(cf, "SSL_CTX_use_PrivateKey()", name));
+	ERR_clear_error();
+	return (0);
+}
+
+static int
+certificate_load(struct conf *cf, SSL_CTX *ctx, const struct upstream_ssl *ssl)
+{
+	if (ssl->certificate == NULL || tpl_text(ssl->certificate).n == 0)
+		return (0);
+	if (ssl->certificate_key == NULL)
+		return (conf_error(cf, "no \"proxy_ssl_certificate_key\" is defined for certificate \""
+		    STR_FMT "\"", STR_ARG(tpl_text(ssl->certificate))));
+	if (!tpl_is_literal(ssl->certificate) || !tpl_is_literal(ssl->certificate_key))
+		return (conf_error(cf, "variables in \"proxy_ssl_certificate\" are not implemented"));
+	if (chain_load(cf, ctx, tpl_text(ssl->certificate)) != 0)
+		return (-1);
+	return (key_load(cf, ctx, ssl));
+}
+
+static int
+commands_apply(struct conf *cf, SSL_CTX *ctx, const struct vec *commands)
+{
+	SSL_CONF_CTX *conf;
+	int rc = 0;
+
+	if (commands->count == 0)
+		return (0);
+	conf = SSL_CONF_CTX_new();
+	SSL_CONF_CTX_set_flags(conf, SSL_CONF_FLAG_FILE | SSL_CONF_FLAG_CLIENT |
+	    SSL_CONF_FLAG_CERTIFICATE | SSL_CONF_FLAG_SHOW_ERRORS);
+	SSL_CONF_CTX_set_ssl_ctx(conf, ctx);
+	for (size_t i = 0; rc == 0 && i + 1 < commands->count; i += 2) {
+		struct str name = *vec_at(commands, struct str, i);
+
+		if (SSL_CONF_cmd(conf, name.p, vec_at(commands, struct str, i + 1)->p) <= 0)
+			rc = context_error(cf, "SSL_CONF_cmd()", name);
+	}
+	if (rc == 0)
+		(void)SSL_CONF_CTX_finish(conf);
+	SSL_CONF_CTX_free(conf);
+	return (rc);
+}
+
+static void
+protocols_apply(SSL_CTX *ctx, unsigned protocols)
+{
+	static const struct { unsigned bit; uint64_t off; } table[] = {
+		{ PROTOCOL_SSLV3, SSL_OP_NO_SSLv3 }, { PROTOCOL_TLSV1, SSL_OP_NO_TLSv1 },
+		{ PROTOCOL_TLSV1_1, SSL_OP_NO_TLSv1_1 }, { PROTOCOL_TLSV1_2, SSL_OP_NO_TLSv1_2 },
+		{ PROTOCOL_TLSV1_3, SSL_OP_NO_TLSv1_3 },
+	};
+
+	/* Debian's default floor is TLS 1.2; what the file asks for explicitly counts. */
+	SSL_CTX_set_min_proto_version(ctx, 0);
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if ((protocols & table[i].bit) == 0)
+			SSL_CTX_set_options(ctx, table[i].off);
+}
+
+/* Sessions are kept by us, per thread and address. */
+static int
+session_new(SSL *ssl, SSL_SESSION *session)
+{
+	struct ssl_slot *slot = tls_arg(ssl);
+
+	if (slot == NULL)
+		return (0);
+	SSL_SESSION_free(slot->session);
+	slot->session = session;
+	return (1);
+}
+
+static int
+accept_any(int ok, X509_STORE_CTX *store)
+{
+	(void)ok;
+	(void)store;
+	return (1);	/* judged after the handshake, with the name */
+}
+
+static int
+context_fill(struct conf *cf, SSL_CTX *ctx, const struct upstream_ssl *ssl)
+{
+	protocols_apply(ctx, ssl->protocols);
+	if (ssl->ciphers.n > 0 && SSL_CTX_set_cipher_list(ctx, ssl->ciphers.p) != 1)
+		return (context_error(cf, "SSL_CTX_set_cipher_list()", ssl->ciphers));
+	if (certificate_load(cf, ctx, ssl) != 0)
+		return (-1);
+	if (ssl->verify) {
+		if (ssl->trusted_certificate.n == 0)
+			return (conf_error(cf, "no proxy_ssl_trusted_certificate for proxy_ssl_verify"));
+		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, accept_any);
+		SSL_CTX_set_verify_depth(ctx, (int)ssl->verify_depth);
+		if (trusted_load(cf, ctx, ssl->trusted_certificate) != 0)
+			return (-1);
+		if (ssl->crl.n > 0 && crl_load(cf, ctx, ssl->crl) != 0)
+			return (-1);
+	}
+	if (ssl->session_reuse) {
+		SSL_CTX_set_session_cache_mode(ctx,
+		    SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+		SSL_CTX_sess_set_new_cb(ctx, session_new);
+	}
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+	return (commands_apply(cf, ctx, &ssl->conf_commands));
+}
+
+static void
+context_free(void *arg)
+{
+	struct ssl_context *context = arg;
+
+	SSL_CTX_free(context->ctx);
+}
+
+/* Settings that were all inherited share the context of the level around. */
+static bool
+settings_equal(const struct upstream_ssl *a, const struct upstream_ssl *b)
+{
+	return (a->certificate == b->certificate && a->certificate_key == b->certificate_key &&
+	    a->password_file.p == b->password_file.p &&
+	    a->trusted_certificate.p == b->trusted_certificate.p && a->crl.p == b->crl.p &&
+	    a->ciphers.p == b->ciphers.p && a->conf_commands.items == b->conf_commands.items &&
+	    a->protocols == b->protocols && a->verify_depth == b->verify_depth &&
+	    a->verify == b->verify && a->session_reuse == b->session_reuse &&
+	    a->server_name == b->server_name);
+}
+
+int
+upstream_ssl_init(struct conf *cf, struct upstream_ssl *ssl, const struct upstream_ssl *parent)
+{
+	static atomic_uint_fast64_t numbers;
+	struct ssl_context *context;
+
+	if (parent != NULL && parent->context != NULL && settings_equal(ssl, parent)) {
+		ssl->context = parent->context;
+		return (0);
+	}
+	context = pool_new_object(cf->pool, struct ssl_context);
+	context->ctx = SSL_CTX_new(TLS_client_method());
+	if (context->ctx == NULL)
+		return (context_error(cf, "SSL_CTX_new()", STR("proxy_pass")));
+	pool_cleanup(cf->pool, context_free, context);
+	context->number = atomic_fetch_add(&numbers, 1) + 1;
+	context->verify = ssl->verify;
+	context->reuse = ssl->session_reuse;
+	context->server_name = ssl->server_name;
+	ssl->context = context;
+	return (context_fill(cf, context->ctx, ssl));
+}
+
+/* --- identities of a thread --- */
+
+static void
+identity_free(struct ssl_identity *identity)
+{
+	list_remove(&identity->link);
+	for (unsigned i = 0; i < identity->slot_count; i++) {
+		SSL_SESSION_free(identity->slots[i]->session);
+		free(identity->slots[i]);
+	}
+	SSL_CTX_free(identity->context.ctx);
+	free(identity->name);
+	free(identity);
+}
+
+static void
+identity_thread_free(struct task *exit)
+{
+	struct identity_thread *thread = list_item(exit, struct identity_thread, exit);
+
+	LIST_EACH_SAFE(&thread->identities, it, after)
+		identity_free(list_item(it, struct ssl_identity, link));
+	thread->owner->upstream_identities = NULL;
+	free(thread);
+}
+
+static struct identity_thread *
+identity_thread_of(struct http_thread *owner)
+{
+	struct identity_thread *thread = owner->upstream_identities;
+
+	if (thread != NULL)
+		return (thread);
+	thread = owner->upstream_identities = xcalloc(1, sizeof(*thread));
+	thread->owner = owner;
+	thread->exit.run = identity_thread_free;
+	list_init(&thread->identities);
+	loop_at_exit(owner->loop, &thread->exit);
+	return (thread);
+}
+
+/* The oldest that nobody refers to. */
+static void
+identities_trim(struct identity_thread *thread)
+{
+	for (struct list *it = thread->identities.prev, *before; it != &thread->identities &&
+	    thread->count >= IDENTITIES_MAX; it = before) {
+		struct ssl_identity *identity = list_item(it, struct ssl_identity, link);
+
+		before = it->prev;
+		if (identity->refs > 0)
+			continue;
+		identity_free(identity);
+		thread->count--;
+	}
+}
+
+/* "example.org:443" -> "example.org". */
+static struct str
+name_without_port(struct str name)
+{
+	size_t at = str_starts(name, STR("[")) ? str_chr(name, ']') : str_chr(name, ':');
+
+	if (at == SIZE_MAX)
+		return (name);
+	return (str_starts(name, STR("[")) ? str_make(name.p + 1, at - 1) : str_make(name.p, at));
+}
+
+struct ssl_identity *
+ssl_identity_get(struct request *r, const struct upstream_ssl *ssl, struct str name)
+{
+	struct identity_thread *thread = identity_thread_of(r->thread);
+	struct ssl_identity *identity;
+
+	if (ssl->name != NULL)
+		name = tpl_eval(r, ssl->name);
+	name = name_without_port(name);
+	LIST_EACH(&thread->identities, it) {
+		identity = list_item(it, struct ssl_identity, link);
+		if (identity->context.number != ssl->context->number ||
+		    !str_eq(str_from(identity->name), name))
+			continue;
+		list_remove(&identity->link);
+		list_push_front(&thread->identities, &identity->link);
+		identity->refs++;
+		return (identity);
+	}
+	identities_trim(thread);
+	identity = xcalloc(1, sizeof(*identity));
+	identity->context = *ssl->context;
+	SSL_CTX_up_ref(identity->context.ctx);
+	identity->name = xcalloc(1, name.n + 1);
+	if (name.n > 0)
+		memcpy(identity->name, name.p, name.n);
+	identity->refs = 1;
+	list_init(&identity->link);
+	list_push_front(&thread->identities, &identity->link);
+	thread->count++;
+	return (identity);
+}
+
+void
+ssl_identity_hold(struct ssl_identity *identity)
+{
+	if (identity != NULL)
+		identity->refs++;
+}
+
+void
+ssl_identity_drop(struct ssl_identity *identity)
+{
+	if (identity != NULL)
+		identity->refs--;
+}
+
+/* --- connections --- */
+
+/* A slot is never freed before its identity: connections refer to it. */
+static struct ssl_slot *
+identity_slot(struct ssl_identity *identity, const struct addr *addr)
+{
+	struct ssl_slot *slot;
+
+	for (unsigned i = 0; i < identity->slot_count; i++)
+		if (addr_eq(&identity->slots[i]->addr, addr))
+			return (identity->slots[i]);
+	if (identity->slot_count == SLOTS_MAX)
+		return (NULL);
+	slot = identity->slots[identity->slot_count++] = xcalloc(1, sizeof(*slot));
+	slot->addr = *addr;
+	return (slot);
+}
+
+int
+ssl_identity_start(struct ssl_identity *identity, struct conn *conn)
+{
+	struct ssl_slot *slot = identity->context.reuse ? identity_slot(identity, &conn->peer) : NULL;
+	struct str name = identity->context.server_name ? str_from(identity->name) : STR("");
+	struct addr literal;
+
+	/* RFC 6066: no addresses in SNI. */
+	if (addr_parse(name, 443, &literal))
+		name = STR("");
+	if (tls_start(conn, identity->context.ctx, false, name, slot) != 0)
+		return (-1);
+	if (slot != NULL && slot->session != NULL)
+		(void)SSL_set_session(tls_ssl(conn), slot->session);
+	return (0);
+}
+
+const char *
+ssl_identity_check(struct ssl_identity *identity, struct conn *conn)
+{
+	SSL *ssl = tls_ssl(conn);
+	X509 *cert;
+	long rc;
+	bool same;
+
+	if (!identity->context.verify)
+		return (NULL);
+	rc = SSL_get_verify_result(ssl);
+	if (rc != X509_V_OK) {
+		snprintf(identity->why, sizeof(identity->why),
+		    "upstream SSL certificate verify error: (%ld:%s)", rc,
+		    X509_verify_cert_error_string(rc));
+		return (identity->why);
+	}
+	cert = SSL_get1_peer_certificate(ssl);
+	if (cert == NULL)
+		return ("upstream SSL certificate does not match: there is none");
+	same = X509_check_host(cert, identity->name, strlen(identity->name), 0, NULL) == 1 ||
+	    X509_check_ip_asc(cert, identity->name, 0) == 1;
+	X509_free(cert);
+	if (same)
+		return (NULL);
+	snprintf(identity->why, sizeof(identity->why), "upstream SSL certificate does not match \"%s\"",
+	    identity->name);
+	return (identity->why);
+}

@@ -1,0 +1,127 @@
+/*
+ * What proxy_* and uwsgi_* directives have in common: names of their values,
+ * the setters of rows that have no type, and what is computed from them when
+ * everything is inherited.  The rows are a list in the header.
+ */
+#include "mod/upstream_settings.h"
+
+#include "http/header.h"
+#include "http/tpl.h"
+#include "mod/relay.h"
+
+const struct conf_name next_upstream_names[] = {
+	{ "error", NEXT_ERROR }, { "timeout", NEXT_TIMEOUT },
+	{ "invalid_header", NEXT_INVALID_HEADER }, { "non_idempotent", NEXT_NON_IDEMPOTENT },
+	{ "http_500", NEXT_500 }, { "http_502", NEXT_502 }, { "http_503", NEXT_503 },
+	{ "http_504", NEXT_504 }, { "http_403", NEXT_403 }, { "http_404", NEXT_404 },
+	{ "http_429", NEXT_429 }, { "updating", NEXT_UPDATING }, { "off", NEXT_OFF },
+	{ NULL, 0 }
+};
+
+const struct conf_name ignored_header_names[] = {
+	{ "X-Accel-Redirect", IGNORE_XA_REDIRECT }, { "X-Accel-Expires", IGNORE_XA_EXPIRES },
+	{ "X-Accel-Limit-Rate", IGNORE_XA_LIMIT_RATE },
+	{ "X-Accel-Buffering", IGNORE_XA_BUFFERING }, { "X-Accel-Charset", IGNORE_XA_CHARSET },
+	{ "Expires", IGNORE_EXPIRES }, { "Cache-Control", IGNORE_CACHE_CONTROL },
+	{ "Set-Cookie", IGNORE_SET_COOKIE }, { "Vary", IGNORE_VARY },
+	{ NULL, 0 }
+};
+
+/* proxy_bind address [transparent] | off; */
+static int
+bind_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct upstream_bind *bind = pool_new_object(cf->pool, struct upstream_bind);
+
+	(void)row;
+	*(struct upstream_bind **)field = bind;
+	if (cf->word_count == 2 && str_eq(cf->words[1].text, STR("off")))
+		return (0);
+	if (cf->word_count == 3) {
+		if (!str_eq(cf->words[2].text, STR("transparent")))
+			return (conf_error_at(cf, 2, "invalid parameter \"" STR_FMT "\"",
+			    STR_ARG(cf->words[2].text)));
+		return (conf_error_at(cf, 2, "transparent proxying is not implemented: the address "
+		    "that back ends see would be another"));
+	}
+	bind->text = tpl_compile(cf, cf->words[1].text);
+	if (bind->text == NULL)
+		return (-1);
+	if (tpl_is_literal(bind->text) && !addr_parse(cf->words[1].text, 0, &bind->addr))
+		return (conf_error_at(cf, 1, "invalid address \"" STR_FMT "\"",
+		    STR_ARG(cf->words[1].text)));
+	return (0);
+}
+
+const struct conf_type conf_upstream_bind = {
+	.name = "address", .size = sizeof(struct upstream_bind *), .set = bind_set
+};
+
+int
+upstream_conf_commands_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct vec *commands = field;
+
+	(void)row;
+	if (commands->size == 0)
+		*commands = VEC_OF(struct str);
+	for (unsigned i = 1; i < 3; i++)
+		*(struct str *)vec_push(commands, cf->pool) = pool_strdup(cf->pool, cf->words[i].text);
+	return (0);
+}
+
+/* proxy_read_ahead size [total=size]; the total is the process'. */
+int
+upstream_read_ahead_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	uint64_t *window = field, total;
+	struct str word;
+
+	(void)row;
+	if (!str_to_size(cf->words[1].text, window))
+		return (conf_error_at(cf, 1, "invalid value \"" STR_FMT "\"",
+		    STR_ARG(cf->words[1].text)));
+	if (cf->word_count == 2)
+		return (0);
+	word = cf->words[2].text;
+	if (!str_starts(word, STR("total=")) || !str_to_size(str_skip(word, 6), &total) || total == 0)
+		return (conf_error_at(cf, 2, "invalid parameter \"" STR_FMT "\"", STR_ARG(word)));
+	relay_set_read_ahead(total);
+	return (0);
+}
+
+static void
+hide_name(struct conf *cf, struct upstream_settings *s, struct str name)
+{
+	enum field_id id = field_id_of(name);
+
+	if (id != FIELD_OTHER) {
+		s->hidden |= FIELD_BIT(id);
+		return;
+	}
+	if (s->hidden_names == NULL)
+		s->hidden_names = hash_new(cf->pool, true);
+	*hash_slot(s->hidden_names, name) = s;
+}
+
+static bool
+name_is_passed(const struct upstream_settings *s, struct str name)
+{
+	VEC_EACH(&s->pass, struct str, it)
+		if (str_eq_ci(*it, name))
+			return (true);
+	return (false);
+}
+
+int
+upstream_settings_init(struct conf *cf, struct upstream_settings *s,
+    const struct upstream_settings *parent, const char *const *hidden, bool tls)
+{
+	for (; *hidden != NULL; hidden++)
+		if (!name_is_passed(s, str_from(*hidden)))
+			hide_name(cf, s, str_from(*hidden));
+	VEC_EACH(&s->hide, struct str, it)
+		if (!name_is_passed(s, *it))
+			hide_name(cf, s, *it);
+	return (tls ? upstream_ssl_init(cf, &s->ssl, parent == NULL ? NULL : &parent->ssl) : 0);
+}
