@@ -4,8 +4,8 @@
  * room for during a call is the loop's (struct tls_room), so an idle
  * connection holds an SSL and this struct.
  *
- *	tls_start -> handshake (-> early) -> open -> shut -> closed
- *	                 \-> plain HTTP: tls_abandon, the conn is plain again
+ *	tls_start -> (hello ->) (maybe early ->) handshake (-> early) -> open -> closed
+ *	               \-> plain HTTP: tls_abandon, the conn is plain again
  *
  * Each call into OpenSSL stands between tls_begin() (error queue cleared, room
  * lent) and tls_end() (read-ahead given back, collected writes sent at the end
@@ -41,7 +41,15 @@ enum {
 	ERROR_TEXT_MAX = 512
 };
 
-enum tls_state { TLS_HANDSHAKE, TLS_EARLY, TLS_OPEN, TLS_PLAIN_HTTP, TLS_FAILED };
+enum tls_state {
+	TLS_HELLO,	/* a server that has not seen its client's first byte */
+	TLS_MAYBE_EARLY,	/* early data is allowed and may come */
+	TLS_HANDSHAKE,
+	TLS_EARLY,	/* early data comes; the handshake has not ended */
+	TLS_OPEN,
+	TLS_PLAIN_HTTP,
+	TLS_FAILED
+};
 
 struct tls {
 	SSL *ssl;
@@ -49,8 +57,6 @@ struct tls {
 	struct task flush;	/* at the end of the turn */
 	void *arg;
 	enum tls_state state;
-	bool server;
-	bool hello_seen;	/* the first byte was one of TLS */
 	bool early_used;
 	bool shut;		/* close_notify was made */
 	bool fin_wanted;	/* ... and FIN follows once it is sent */
@@ -205,7 +211,7 @@ tls_start(struct conn *c, struct ssl_ctx_st *ctx, bool server, struct str name, 
 	t->wire.mode = WIRE_COLLECT;
 	t->flush.run = tls_flush_at_end;
 	t->arg = arg;
-	t->server = server;
+	t->state = server ? TLS_HELLO : TLS_HANDSHAKE;
 	t->record_max = RECORD_MAX;
 	ERR_clear_error();
 	if (!tls_prepare(t, ctx, server, name)) {
@@ -252,6 +258,7 @@ tls_handshake_early(struct tls *t, struct tls_room *room)
 		t->early_used = true;
 		return (1);
 	case SSL_READ_EARLY_DATA_FINISH:
+		t->state = TLS_HANDSHAKE;
 		return (SSL_do_handshake(t->ssl));
 	default:
 		return (-1);
@@ -290,9 +297,10 @@ tls_look_at_hello(struct tls *t)
 		tls_fail(t, t->wire.conn->failed_call, "peer closed connection in SSL handshake");
 		return (-1);
 	}
-	t->hello_seen = is_hello_byte((unsigned char)t->wire.ahead[0]);
-	if (t->hello_seen)
+	if (is_hello_byte((unsigned char)t->wire.ahead[0])) {
+		t->state = SSL_get_max_early_data(t->ssl) > 0 ? TLS_MAYBE_EARLY : TLS_HANDSHAKE;
 		return (1);
+	}
 	tls_fail(t, "SSL_do_handshake()", "client sent plain HTTP request to HTTPS port");
 	t->state = TLS_PLAIN_HTTP;
 	return (-1);
@@ -307,14 +315,14 @@ tls_handshake(struct conn *c)
 
 	if (t->state == TLS_OPEN || t->state == TLS_EARLY)
 		return (1);
-	if (t->state != TLS_HANDSHAKE)
+	if (t->state > TLS_OPEN)
 		return (-1);
 	room = tls_begin(t, AHEAD_HANDSHAKE);
-	if (t->server && !t->hello_seen)
+	if (t->state == TLS_HELLO)
 		result = tls_look_at_hello(t);
 	if (result == 1) {
-		result = t->server && SSL_get_max_early_data(t->ssl) > 0 ?
-		    tls_handshake_early(t, room) : SSL_do_handshake(t->ssl);
+		result = t->state == TLS_MAYBE_EARLY ? tls_handshake_early(t, room) :
+		    SSL_do_handshake(t->ssl);
 		if (result != 1)
 			result = tls_handshake_stopped(t, result);
 		else if (t->state == TLS_HANDSHAKE)
@@ -444,7 +452,7 @@ tls_recv(struct conn *c, struct iovec *iov, int count)
 	size_t room = AHEAD_SLACK;
 	ssize_t taken = 0;
 
-	if (t->state == TLS_HANDSHAKE)
+	if (t->state <= TLS_HANDSHAKE)
 		return (CONN_AGAIN);
 	if (t->state >= TLS_PLAIN_HTTP)
 		return (CONN_FAILED);
@@ -527,7 +535,7 @@ tls_write_record(struct tls *t, const char *p, size_t n)
 {
 	struct conn *c = t->wire.conn;
 	size_t written = 0;
-	int result = t->state == TLS_EARLY && SSL_in_init(t->ssl) ?
+	int result = t->state == TLS_EARLY ?
 	    SSL_write_early_data(t->ssl, p, n, &written) : SSL_write_ex(t->ssl, p, n, &written);
 
 	if (result == 1) {
@@ -598,7 +606,7 @@ tls_send(struct conn *c, struct chain *chain, uint64_t max)
 	struct tls *t = c->tls;
 	ssize_t sent;
 
-	if (t->state == TLS_HANDSHAKE)
+	if (t->state <= TLS_HANDSHAKE)
 		return (0);
 	if (t->state >= TLS_PLAIN_HTTP || t->shut)
 		return (c->error != 0 ? CONN_FAILED : conn_fail(c, EPIPE, "SSL_write"));
@@ -629,7 +637,7 @@ tls_flush(struct conn *c)
 static void
 tls_notify(struct tls *t)
 {
-	if (t->shut || t->state != TLS_OPEN || t->offered > 0 || SSL_in_init(t->ssl))
+	if (t->shut || t->state != TLS_OPEN || t->offered > 0 || !SSL_is_init_finished(t->ssl))
 		return;
 	t->shut = true;
 	tls_begin(t, AHEAD_HANDSHAKE);
@@ -712,7 +720,8 @@ tls_is_plain_http(struct conn *c)
 bool
 tls_is_early(const struct conn *c)
 {
-	return (c->tls != NULL && c->tls->early_used && SSL_in_init(c->tls->ssl));
+	return (c->tls != NULL && c->tls->early_used &&
+	    !SSL_is_init_finished(c->tls->ssl));
 }
 
 void

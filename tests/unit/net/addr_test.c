@@ -1,9 +1,6 @@
 /* net/addr.c: literals, printing, networks. */
-#include <check.h>
-#include <stdlib.h>
-#include <stdio.h>
-
 #include "net/addr.h"
+#include "../unit.h"
 
 static const struct literal {
 	const char *text;
@@ -208,26 +205,19 @@ START_TEST(network_contains)
 }
 END_TEST
 
-#define COUNT(a)	(int)(sizeof(a) / sizeof((a)[0]))
+static void
+add(TCase *t)
+{
+	tcase_add_loop_test(t, literal_is_parsed, 0, ROWS(literals));
+	tcase_add_test(t, unix_path_fills_the_array);
+	tcase_add_test(t, nothing_has_no_text);
+	tcase_add_loop_test(t, host_and_port_are_split, 0, ROWS(splits));
+	tcase_add_loop_test(t, names_are_resolved, 0, ROWS(resolutions));
+	tcase_add_loop_test(t, network_contains, 0, ROWS(nets));
+}
 
 int
 main(void)
 {
-	Suite *s = suite_create("net/addr");
-	TCase *t = tcase_create("addr");
-	SRunner *r;
-	int failed;
-
-	tcase_add_loop_test(t, literal_is_parsed, 0, COUNT(literals));
-	tcase_add_test(t, unix_path_fills_the_array);
-	tcase_add_test(t, nothing_has_no_text);
-	tcase_add_loop_test(t, host_and_port_are_split, 0, COUNT(splits));
-	tcase_add_loop_test(t, names_are_resolved, 0, COUNT(resolutions));
-	tcase_add_loop_test(t, network_contains, 0, COUNT(nets));
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return (failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+	return (unit_main("net/addr", add));
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "sockets.h"
+#include "../unit.h"
 
 static struct loop *loop;
 static int fds[2];
@@ -733,14 +734,9 @@ START_TEST(numbers_of_the_kernel)
 }
 END_TEST
 
-int
-main(void)
+static void
+add(TCase *t)
 {
-	Suite *s = suite_create("net/conn");
-	TCase *t = tcase_create("conn");
-	SRunner *r;
-	int failed;
-
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, short_exchange_never_joins);
 	tcase_add_test(t, read_that_blocks_gets_an_event);
@@ -769,10 +765,10 @@ main(void)
 	tcase_add_test(t, shutdown_leaves_reading);
 	tcase_add_test(t, close_can_reset);
 	tcase_add_test(t, numbers_of_the_kernel);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return (failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+int
+main(void)
+{
+	return (unit_main("net/conn", add));
 }

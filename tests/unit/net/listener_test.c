@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "net/listener.h"
 #include "sockets.h"
+#include "../unit.h"
 
 static struct loop *loop;
 static struct addr any_port;
@@ -308,14 +309,9 @@ START_TEST(waits_for_descriptors)
 }
 END_TEST
 
-int
-main(void)
+static void
+add(TCase *t)
 {
-	Suite *s = suite_create("net/listener");
-	TCase *t = tcase_create("listener");
-	SRunner *r;
-	int failed;
-
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, group_shares_a_port);
 	tcase_add_test(t, options_arrive);
@@ -325,10 +321,10 @@ main(void)
 	tcase_add_test(t, pauses);
 	tcase_add_test(t, freed_by_its_callback);
 	tcase_add_test(t, waits_for_descriptors);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return (failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+int
+main(void)
+{
+	return (unit_main("net/listener", add));
 }

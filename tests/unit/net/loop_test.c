@@ -1,5 +1,4 @@
 /* net/loop.c and net/wheel.c: deadlines, the order of a turn, messages between threads. */
-#include <check.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -10,6 +9,7 @@
 #include "base/clock.h"
 #include "net/loop.h"
 #include "net/wheel.h"
+#include "../unit.h"
 
 /* --- the wheel, without a clock --- */
 
@@ -404,17 +404,11 @@ START_TEST(slots_and_owner)
 }
 END_TEST
 
-int
-main(void)
+static void
+add(TCase *t)
 {
-	Suite *s = suite_create("net/loop");
-	TCase *w = tcase_create("wheel"), *t = tcase_create("loop");
-	SRunner *r;
-	int failed;
-
-	tcase_add_loop_test(w, wheel_is_exact, 0, 40);
-	tcase_add_loop_test(w, wheel_agrees_with_a_list, 0, 5);
-	suite_add_tcase(s, w);
+	tcase_add_loop_test(t, wheel_is_exact, 0, 40);
+	tcase_add_loop_test(t, wheel_agrees_with_a_list, 0, 5);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, timers_fire_in_order);
 	tcase_add_test(t, timer_moves_and_dies);
@@ -424,10 +418,10 @@ main(void)
 	tcase_add_test(t, threads_post);
 	tcase_add_test(t, loops_talk);
 	tcase_add_test(t, slots_and_owner);
-	suite_add_tcase(s, t);
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return (failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+int
+main(void)
+{
+	return (unit_main("net/loop", add));
 }
