@@ -167,8 +167,11 @@ resp_head_text(struct request *r, struct chain *chain, bool keepalive)
 		return;
 	w.p = text = pool_alloc(r->pool, room);
 	put_status_line(&w, r);
-	put_field(&w, STR("Server"), server_token(r));
-	put_field(&w, STR("Date"), out->date.p != NULL ? out->date : clock_http_date());
+	/* Present and empty: a back end whose own is passed on has none. */
+	if (out->server.p == NULL || out->server.n > 0)
+		put_field(&w, STR("Server"), server_token(r));
+	if (out->date.p == NULL || out->date.n > 0)
+		put_field(&w, STR("Date"), out->date.p != NULL ? out->date : clock_http_date());
 	put_entity(&w, r);
 	put_field(&w, STR("Connection"), connection_value(r, keepalive));
 	if (keepalive && core->keepalive_header != 0)
@@ -189,7 +192,9 @@ static enum filter_verdict
 framing_start(struct request *r, void **state)
 {
 	(void)state;
-	if (r->out.no_body || r->out.length >= 0 || r->out.status == 101)
+	/* An earlier filter may have made it one without a body. */
+	if (r->out.no_body || r->out.length >= 0 || r->out.status == 101 || r->out.status == 304 ||
+	    r->out.status == 204)
 		return (FILTER_SKIP);
 	if (r->in.version >= 11 && r->location->core->chunked_transfer_encoding) {
 		r->out.chunked = true;

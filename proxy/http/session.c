@@ -365,10 +365,12 @@ session_event(struct conn *conn, unsigned events, void *arg)
 	struct session *s = arg;
 	struct request *r = s->request;
 
-	(void)conn;
 	assert(s->magic == SESSION_MAGIC);
 	if (s->state == SESSION_CLOSED || s->state == SESSION_TUNNEL)
 		return;
+	if (s->state == SESSION_BUSY && !s->body_wanted && (events & CONN_READ) != 0 &&
+	    conn_is_reset(conn))
+		events |= CONN_ERROR;
 	if ((events & CONN_ERROR) != 0 && s->state == SESSION_BUSY) {
 		session_gone(s);
 		session_turn(s);

@@ -253,6 +253,7 @@ static const struct upstream_protocol proxy_protocol = {
 	.parse = parse_response,
 	.frame_body = proxy_frame_body,
 	.rewrite = proxy_rewrite,
+	.own_date = true,
 };
 
 /* The body is there, or is streamed: the request goes to a back end. */

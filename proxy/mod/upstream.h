@@ -26,6 +26,7 @@ struct upstream_protocol {
 	ssize_t (*parse)(const char *, size_t, size_t seen, struct response_head *);
 	/* Bytes of the client's body on their way, in place; last: that was all. */
 	void	(*frame_body)(struct upstream *, struct chain *, bool last);
+	bool own_date;				/* Date and Server are the back end's or nobody's, where passed */
 	/* A header of the answer as the client shall see it (proxy_redirect, proxy_cookie_*). */
 	struct str (*rewrite)(struct request *, enum field_id, struct str value);
 };

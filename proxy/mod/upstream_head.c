@@ -71,25 +71,17 @@ field_pass(struct upstream *u, const struct field *f)
 	}
 }
 
-/* X-Accel-Limit-Rate, X-Accel-Charset: settings of the answer. */
 static void
-head_apply_accel(struct upstream *u)
+head_limit_rate(struct upstream *u)
 {
-	struct request *r = u->r;
-	unsigned ignored = u->settings->ignore_headers;
-	const struct field *f;
+	const struct field *f = fields_get(&u->answer, FIELD_X_ACCEL_LIMIT_RATE);
 	uint64_t rate;
 
-	f = fields_get(&u->answer, FIELD_X_ACCEL_LIMIT_RATE);
-	if (f != NULL && (ignored & IGNORE_XA_LIMIT_RATE) == 0 &&
+	if (f != NULL && (u->settings->ignore_headers & IGNORE_XA_LIMIT_RATE) == 0 &&
 	    str_to_uint(f->value, INT64_MAX, &rate)) {
-		r->limit_rate = rate;
-		r->limit_rate_set = true;
+		u->r->limit_rate = rate;
+		u->r->limit_rate_set = true;
 	}
-	f = fields_get(&u->answer, FIELD_X_ACCEL_CHARSET);
-	if (f != NULL && (ignored & IGNORE_XA_CHARSET) == 0 && r->out.content_type.n > 0 &&
-	    str_chr(r->out.content_type, ';') == SIZE_MAX)
-		r->out.charset = f->value;
 }
 
 /* A length that the answer to HEAD, or a 304, speaks of. */
@@ -105,6 +97,18 @@ head_length(const struct upstream *u, const struct framing *framing)
 	if (framing->kind != FRAMING_NONE || f == NULL || !str_to_uint(f->value, INT64_MAX, &n))
 		return (-1);
 	return ((int64_t)n);
+}
+
+/* Where Date and Server of the back end are passed, ours do not stand in for them (as nginx). */
+static void
+head_own_date(struct upstream *u)
+{
+	struct response *out = &u->r->out;
+
+	if ((u->settings->hidden & FIELD_BIT(FIELD_DATE)) == 0 && out->date.p == NULL)
+		out->date = STR("");
+	if ((u->settings->hidden & FIELD_BIT(FIELD_SERVER)) == 0 && out->server.p == NULL)
+		out->server = STR("");
 }
 
 void
@@ -129,7 +133,9 @@ upstream_head_out(struct upstream *u, const struct response_head *head,
 			continue;
 		field_pass(u, f);
 	}
-	head_apply_accel(u);
+	head_limit_rate(u);
+	if (u->protocol->own_date)
+		head_own_date(u);
 }
 
 bool
@@ -149,7 +155,8 @@ upstream_head_redirects(struct upstream *u, struct str *uri)
 			if (!field_is_hidden(u->settings, g))
 				field_pass(u, g);
 	}
-	head_apply_accel(u);
+	head_limit_rate(u);
+	u->r->out.status = 200;
 	*uri = f->value;
 	return (true);
 }

@@ -519,6 +519,17 @@ conn_set_nodelay(struct conn *c, bool on)
 		(void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof(value));
 }
 
+bool
+conn_is_reset(struct conn *c)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (c->error == 0 && getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error != 0)
+		conn_fail(c, error, "recv");
+	return (c->error != 0);
+}
+
 void
 conn_set_keepalive(struct conn *c, bool on)
 {

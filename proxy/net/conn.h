@@ -118,6 +118,11 @@ void		 conn_shutdown(struct conn *);
 void		 conn_close(struct conn *, bool reset);
 
 void		 conn_set_nodelay(struct conn *, bool);
+/*
+ * Asks the socket whether it was reset, which an event reports as READ only: for whoever has no
+ * reason to read.  True: error is set.
+ */
+bool		 conn_is_reset(struct conn *);
 void		 conn_set_keepalive(struct conn *, bool);	/* SO_KEEPALIVE */
 /* TCP_INFO's bytes acknowledged by the peer (0 where unknown, e.g. unix sockets). */
 uint64_t	 conn_bytes_acked(const struct conn *);
