@@ -177,8 +177,6 @@ answer_built_in(struct request *r, unsigned status)
 		resp_abort(r);
 		return (STEP_DONE);
 	}
-	if (r->redirect_location.p != NULL && status >= 301 && status <= 308)
-		fields_add_id(&r->out.fields, r->pool, FIELD_LOCATION, r->redirect_location);
 	if (r->error_status != 0)
 		r->error_status = shown_status(r->error_status);
 	return (request_answer(r, shown_status(status), page.n > 0 ? STR("text/html") : STR_NULL, page));
@@ -211,6 +209,7 @@ answer_page(struct request *r, unsigned status, const struct error_page *page)
 		r->error_status = 302;
 	(void)status;
 	r->redirect_location = uri;
+	fields_set(&r->out.fields, r->pool, FIELD_LOCATION, uri);
 	return (answer_built_in(r, r->error_status));
 }
 
@@ -246,6 +245,9 @@ request_fail(struct request *r, unsigned status)
 		r->failed = r->location;
 	r->error_status = status;
 	resp_reset(r);
+	/* It stays where an error_page answers with another status. */
+	if (r->redirect_location.p != NULL && status >= 301 && status <= 308)
+		fields_add_id(&r->out.fields, r->pool, FIELD_LOCATION, r->redirect_location);
 	if (status != 444 && status != 499 && !r->cycle && !r->error_page_used)
 		page = error_page_find(r->location, status);
 	if (page == NULL && !r->cycle) {

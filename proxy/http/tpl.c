@@ -201,3 +201,19 @@ tpl_set(struct conf *cf, const struct conf_row *row, void *field)
 }
 
 const struct conf_type conf_tpl = { "text with variables", sizeof(struct tpl *), tpl_set, NULL };
+
+static int
+tpl_size_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct str text = cf->words[1].text;
+	uint64_t size;
+
+	if (str_chr(text, '$') == SIZE_MAX && !str_to_size(text, &size))
+		return (conf_error_at(cf, 1, "\"" STR_FMT "\" directive invalid value",
+		    STR_ARG(cf->words[0].text)));
+	return (tpl_set(cf, row, field));
+}
+
+const struct conf_type conf_tpl_size = {
+	"size with variables", sizeof(struct tpl *), tpl_size_set, NULL
+};

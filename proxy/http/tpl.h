@@ -29,5 +29,6 @@ struct str	 tpl_text(const struct tpl *);		/* as written */
 bool		 tpl_is_true(struct request *, const struct tpl *);
 
 extern const struct conf_type conf_tpl;		/* struct tpl *: one argument */
+extern const struct conf_type conf_tpl_size;	/* the same; without variables it must be a size */
 
 #endif

@@ -212,13 +212,16 @@ static void
 run_return(struct rewrite_run *run, const struct rewrite_op *op)
 {
 	struct request *r = run->r;
-	struct str text = op->text == NULL ? STR("") : tpl_eval(r, op->text);
 	enum step_result result;
+	struct str text;
 
-	if (op->status >= 400 && (op->text == NULL || tpl_text(op->text).n == 0))
-		/* While an error is answered it stays that error. */
-		result = request_fail(r, r->error_status != 0 ? r->error_status : op->status);
-	else if (status_is_redirect(op->status))
+	if (op->status >= 400 && (op->text == NULL || tpl_text(op->text).n == 0)) {
+		run_stop(run, request_fail(r, op->status));
+		return;
+	}
+	r->out.status = op->status;	/* the text may speak of $status */
+	text = op->text == NULL ? STR("") : tpl_eval(r, op->text);
+	if (status_is_redirect(op->status))
 		result = request_answer_redirect(r, op->status, text);
 	else
 		result = request_answer(r, op->status, core_content_type(r, r->uri), text);

@@ -21,7 +21,7 @@ refuse(struct conf *cf, unsigned word, struct str text)
 	return (conf_error_at(cf, word, "invalid condition \"" STR_FMT "\"", STR_ARG(text)));
 }
 
-/* "(" and ")" stand alone or stick to a word. */
+/* "(" and ")" stand alone or stick to a word; nginx names words without them. */
 static int
 words_unwrap(struct conf *cf, struct condition_words *words)
 {
@@ -32,19 +32,18 @@ words_unwrap(struct conf *cf, struct condition_words *words)
 		return (refuse(cf, first, head));
 	if (head.n == 1)
 		first++;
-	tail = cf->words[last].text;
+	head = str_skip(head, 1);
+	tail = last == 1 ? head : cf->words[last].text;
 	if (!str_ends(tail, STR(")")))
 		return (refuse(cf, last, tail));
 	if (tail.n == 1)
 		last--;
 	if (first > last)
-		return (refuse(cf, last, cf->words[last].text));
+		return (refuse(cf, last, STR(")")));
 	words->first = first;
 	for (unsigned i = first; i <= last && words->count < 3; i++) {
-		struct str text = cf->words[i].text;
+		struct str text = i == 1 ? head : cf->words[i].text;
 
-		if (i == 1)
-			text = str_skip(text, 1);
 		if (i == cf->word_count - 1)
 			text.n--;
 		words->item[words->count++] = text;
