@@ -23,6 +23,7 @@ struct resolver_options {
 	bool ipv4, ipv6;
 };
 
+/* Any thread, before the first question; NULL after logging.  Options are copied. */
 struct resolver	*resolver_new(struct loop *home, const struct resolver_options *);
 void		 resolver_free(struct resolver *);	/* on its home loop */
 
