@@ -51,6 +51,21 @@ limit_descriptors(const struct process_settings *process)
 		    (unsigned long long)limit.rlim_cur);
 }
 
+/* Numbers are given out from below: the next one tells how many are in use. */
+uint64_t
+descriptors_left(void)
+{
+	int next = dup(STDERR_FILENO);
+	struct rlimit limit;
+
+	if (next == -1)
+		return (0);
+	(void)close(next);
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= (rlim_t)next)
+		return (0);
+	return (limit.rlim_cur - (rlim_t)next);
+}
+
 static int
 user_become(const struct process_user *user)
 {

@@ -11,6 +11,8 @@
 int	worker_settle(const struct process_settings *) __attribute__((warn_unused_result));
 /* worker_rlimit_nofile, or as much as the connections need and may have.  A failure is logged. */
 void	limit_descriptors(const struct process_settings *);
+/* How many more descriptors this process may open, about. */
+uint64_t	descriptors_left(void);
 /*
  * Makes the folders for temporary files and gives them to the worker's user.  What fails is
  * logged once and served on without.

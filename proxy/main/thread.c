@@ -88,7 +88,12 @@ thread_set_full(struct thread *t)
 	if (t->full_said_ms != 0 && now - t->full_said_ms < FULL_SAID_MS)
 		return;
 	t->full_said_ms = now;
-	log_main(LOG_ALERT, 0, "%u worker_connections are not enough", t->http.connections_max);
+	if (t->http.connections_max < t->crew->descriptors)
+		log_main(LOG_ALERT, 0, "%u worker_connections are not enough",
+		    t->http.connections_max);
+	else
+		log_main(LOG_CRIT, EMFILE, "%u connections are all that worker_rlimit_nofile leaves "
+		    "this thread", t->http.connections_max);
 }
 
 static void
@@ -194,7 +199,8 @@ adoption_deliver(struct loop_msg *msg)
 	struct generation *gen = adoption->gen;
 	struct http_conf *before = t->http.current;
 
-	t->http.connections_max = (unsigned)gen->process->connections;
+	t->http.connections_max = (unsigned)(gen->process->connections < t->crew->descriptors ?
+	    gen->process->connections : t->crew->descriptors);
 	if (!t->http.draining)
 		acceptors_adopt(t, gen);
 	session_adopt_conf(&t->http, gen->http);
@@ -206,6 +212,14 @@ adoption_deliver(struct loop_msg *msg)
 	}
 	if (atomic_fetch_sub(&gen->adopting, 1) == 1)
 		crew_wake(t->crew);
+}
+
+void
+crew_share_descriptors(struct crew *crew, uint64_t left)
+{
+	crew->descriptors = left / crew->count * 3 / 4;
+	if (crew->descriptors == 0)
+		crew->descriptors = 1;
 }
 
 void

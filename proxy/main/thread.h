@@ -51,6 +51,7 @@ struct crew {
 	unsigned count;
 	const struct sockets *sockets;	/* constant while a configuration is being adopted */
 	int wake_fd;			/* eventfd, written by loops */
+	uint64_t descriptors;		/* a thread's share of what the limit leaves, for clients */
 	atomic_uint running;		/* threads that did not end yet */
 	atomic_uint flushing;		/* loops that did not flush yet */
 	atomic_uint accepting;		/* loops that may still use the sockets */
@@ -60,6 +61,11 @@ struct crew {
 int	crew_init(struct crew *, unsigned count, const struct sockets *) __attribute__((warn_unused_result));
 /* Starts the threads.  -1 after logging. */
 int	crew_start(struct crew *) __attribute__((warn_unused_result));
+/*
+ * Says how many descriptors the threads may use: what one takes for its clients, another cannot
+ * have, and back ends and files need some too.  Before the first crew_adopt().
+ */
+void	crew_share_descriptors(struct crew *, uint64_t left);
 /* Every loop takes the generation; when gen->adopting is 0 all have, and wake_fd is written. */
 void	crew_adopt(struct crew *, struct generation *);
 /* A flush may be ordered again once crew->flushing is 0; the others once. */

@@ -449,6 +449,7 @@ worker_init(struct worker *w, const struct worker_start *start)
 	}
 	if (crew_init(&w->crew, (unsigned)process->threads, w->sockets) != 0)
 		return (-1);
+	crew_share_descriptors(&w->crew, descriptors_left());
 	generation_publish(w, start->generation, 0);
 	return (crew_start(&w->crew));
 }
