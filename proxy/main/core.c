@@ -43,7 +43,20 @@ threads_set(struct conf *cf, const struct conf_row *row, void *field)
 		return (0);
 	}
 	if (!str_to_uint(value, THREADS_MAX, field) || *(uint64_t *)field == 0)
-		return (conf_error_at(cf, 1, "invalid value"));
+		return (conf_error_at(cf, 1, "\"" STR_FMT "\" directive invalid value",
+		    STR_ARG(cf->words[0].text)));
+	return (0);
+}
+
+static int
+connections_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	(void)row;
+	if (!str_to_uint(cf->words[1].text, INT32_MAX, field))
+		return (conf_error_at(cf, 1, "invalid number \"" STR_FMT "\"",
+		    STR_ARG(cf->words[1].text)));
+	if (*(uint64_t *)field == 0)
+		return (conf_error_at(cf, 1, "0 worker_connections are not enough"));
 	return (0);
 }
 
@@ -95,9 +108,31 @@ priority_set(struct conf *cf, const struct conf_row *row, void *field)
 	(void)row;
 	if (minus || str_starts(value, STR("+")))
 		value = str_skip(value, 1);
-	if (!str_to_uint(value, 20, &n))
-		return (conf_error_at(cf, 1, "invalid value"));
+	if (!str_to_uint(value, 1000, &n))	/* the kernel clips it to -20..19 */
+		return (conf_error_at(cf, 1, "\"worker_priority\" directive invalid number"));
 	*(int *)field = minus ? -(int)n : (int)n;
+	return (0);
+}
+
+/* Without effect, but not without sense: the row's param is the type that the value has. */
+static int
+inert_check(struct conf *cf, const struct conf_row *row, void *field)
+{
+	const struct conf_type *type = row->param;
+	uint64_t unused = 0;
+
+	(void)field;
+	return (type->set(cf, row, &unused));
+}
+
+static int
+event_method_check(struct conf *cf, const struct conf_row *row, void *field)
+{
+	(void)row;
+	(void)field;
+	if (!str_eq(cf->words[1].text, STR("epoll")))
+		return (conf_error_at(cf, 1, "invalid event type \"" STR_FMT "\"",
+		    STR_ARG(cf->words[1].text)));
 	return (0);
 }
 
@@ -130,6 +165,9 @@ static const struct conf_type conf_path = { "path", sizeof(struct str), path_set
 static const struct conf_type conf_priority = { "priority", sizeof(int), priority_set, NULL };
 
 #define FIELD(f)	.scope = SCOPE_PROCESS, .offset = offsetof(struct process_settings, f)
+#define INERT_OF(word, context, of)							\
+	{ .name = (word), .contexts = (context), .min = 1, .max = 1,			\
+	    .scope = SCOPE_PROCESS, .type = &conf_inert, .param = (of), .set = inert_check }
 #define INERT(word, context, least, most, more)						\
 	{ .name = (word), .contexts = (context), .min = (least), .max = (most),		\
 	    .scope = SCOPE_PROCESS, .type = &conf_inert, .flags = (more) }
@@ -162,21 +200,21 @@ static const struct conf_row process_rows[] = {
 	{ .name = "events", .contexts = CTX_MAIN, .flags = CONF_BLOCK | CONF_REPEAT | CONF_OWN,
 	    .scope = SCOPE_PROCESS, .set = events_block },
 	{ .name = "worker_connections", .contexts = CTX_EVENTS, .min = 1, .max = 1,
-	    .type = &conf_uint, FIELD(connections), .dflt = "512",
-	    .param = &(const struct conf_range){ 1, INT32_MAX } },
+	    .type = &conf_uint, FIELD(connections), .dflt = "512", .set = connections_set },
 
 	/* The worker is always a process of its own. */
-	INERT("master_process", CTX_MAIN, 1, 1, 0),
+	INERT_OF("master_process", CTX_MAIN, &conf_flag),
 	INERT("worker_cpu_affinity", CTX_MAIN, 1, CONF_ANY, 0),
-	INERT("timer_resolution", CTX_MAIN, 1, 1, 0),
-	INERT("pcre_jit", CTX_MAIN, 1, 1, 0),
+	INERT_OF("timer_resolution", CTX_MAIN, &conf_msec),
+	INERT_OF("pcre_jit", CTX_MAIN, &conf_flag),
 	INERT("lock_file", CTX_MAIN, 1, 1, 0),
 	INERT("thread_pool", CTX_MAIN, 2, 3, CONF_REPEAT),
 	INERT("debug_points", CTX_MAIN, 1, 1, 0),
-	INERT("use", CTX_EVENTS, 1, 1, 0),
-	INERT("multi_accept", CTX_EVENTS, 1, 1, 0),
-	INERT("accept_mutex", CTX_EVENTS, 1, 1, 0),
-	INERT("accept_mutex_delay", CTX_EVENTS, 1, 1, 0),
+	{ .name = "use", .contexts = CTX_EVENTS, .min = 1, .max = 1, .scope = SCOPE_PROCESS,
+	    .type = &conf_inert, .set = event_method_check },
+	INERT_OF("multi_accept", CTX_EVENTS, &conf_flag),
+	INERT_OF("accept_mutex", CTX_EVENTS, &conf_flag),
+	INERT_OF("accept_mutex_delay", CTX_EVENTS, &conf_msec),
 	INERT("debug_connection", CTX_EVENTS, 1, 1, CONF_REPEAT),
 	INERT("worker_aio_requests", CTX_EVENTS, 1, 1, 0),
 	{ .name = NULL }

@@ -18,6 +18,26 @@ generation_of(struct conf *cf)
 	return (list_item(cf, struct generation, cf));
 }
 
+/* Answers every question with an empty http {}. */
+static int
+empty_read(struct conf_source *source, struct pool *pool, struct str path, struct str *bytes)
+{
+	(void)source;
+	(void)path;
+	*bytes = pool_strdup(pool, STR("http {}"));
+	return (0);
+}
+
+static int
+empty_glob(struct conf_source *source, struct pool *pool, struct str pattern, struct vec *names)
+{
+	(void)source;
+	(void)pool;
+	(void)pattern;
+	(void)names;
+	return (0);
+}
+
 /* A row's default is being set: its words come from no file, whatever is being read. */
 static bool
 is_default(const struct conf *cf)
@@ -44,9 +64,10 @@ log_open(struct conf *cf, struct str path)
 		path = conf_path_in_prefix(cf, path);
 	file = logs_use(gen->logs, path, &gen->logs_used, gen->pool);
 	if (file == NULL && is_default(cf)) {
-		conf_warn(cf, "open() \"" STR_FMT "\" failed (%d: %s), there is no default \""
-		    STR_FMT "\"", STR_ARG(path), errno, strerror(errno),
-		    STR_ARG(cf->words[0].text));
+		if (cf->source->read != empty_read)
+			conf_warn(cf, "open() \"" STR_FMT "\" failed (%d: %s), there is no "
+			    "default \"" STR_FMT "\"", STR_ARG(path), errno, strerror(errno),
+			    STR_ARG(cf->words[0].text));
 		file = logs_use(gen->logs, STR("/dev/null"), &gen->logs_used, gen->pool);
 	}
 	if (file == NULL)
@@ -67,26 +88,6 @@ vocabulary_new(struct pool *pool)
 	v->table_count = module_count + 1;
 	v->contexts = context_names;
 	return (v);
-}
-
-/* Answers every question with an empty http {}. */
-static int
-empty_read(struct conf_source *source, struct pool *pool, struct str path, struct str *bytes)
-{
-	(void)source;
-	(void)path;
-	*bytes = pool_strdup(pool, STR("http {}"));
-	return (0);
-}
-
-static int
-empty_glob(struct conf_source *source, struct pool *pool, struct str pattern, struct vec *names)
-{
-	(void)source;
-	(void)pool;
-	(void)pattern;
-	(void)names;
-	return (0);
 }
 
 /* A file may do without http {}; everything above would rather not. */
