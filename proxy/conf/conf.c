@@ -120,8 +120,9 @@ static void
 name_collect(struct str name, void *value, void *arg)
 {
 	struct names_here *here = arg;
+	const struct row_entry *entry = entry_here(here->cf, value);
 
-	if (entry_here(here->cf, value) != NULL)
+	if (entry != NULL && (entry->row->flags & CONF_UNBUILT) == 0)
 		*(struct str *)vec_push(&here->names, here->cf->temp) = name;
 }
 

@@ -30,7 +30,8 @@ enum conf_flags {
 	CONF_BLOCK = 1,		/* must open a block; the row's set calls conf_block() or conf_words() */
 	CONF_REPEAT = 2,	/* may stand several times at one level; set is called each time */
 	CONF_OWN = 4,		/* not inherited and no default: only where it is written */
-	CONF_FLAG_ARG = 8	/* a block is optional (reserved for "if"-like rows) */
+	CONF_FLAG_ARG = 8,	/* a block is optional (reserved for "if"-like rows) */
+	CONF_UNBUILT = 16	/* known, but not implemented: never suggested */
 };
 
 /* One row declares one directive.  A table ends with a row whose name is NULL. */

@@ -172,14 +172,15 @@ load_module_set(struct conf *cf, const struct conf_row *row, void *field)
 static const struct conf_type conf_said = { "not implemented", sizeof(bool), ignored_set, NULL };
 #define IGNORED(n, where, least, most, feature)						\
 	{ .name = n, .contexts = where, .min = least, .max = most,			\
-	    .flags = CONF_REPEAT | CONF_OWN, .type = &conf_said, .scope = SCOPE_MAIN,	\
+	    .flags = CONF_REPEAT | CONF_OWN | CONF_UNBUILT, .type = &conf_said,		\
+	    .scope = SCOPE_MAIN,							\
 	    .offset = offsetof(struct unbuilt_main, said) + (feature) * sizeof(bool),	\
 	    .set = ignored_set, .param = &features[feature] }
 
 /* A block or not: it is refused before its contents are read. */
 #define REFUSED(n, where, least, most, word, what)					\
 	{ .name = n, .contexts = where, .min = least, .max = most,			\
-	    .flags = CONF_REPEAT | CONF_FLAG_ARG, .set = refused_set,			\
+	    .flags = CONF_REPEAT | CONF_FLAG_ARG | CONF_UNBUILT, .set = refused_set,	\
 	    .param = &(const struct refusal){ word, what } }
 #define REFUSED_FLAG(n, where, what)	REFUSED(n, where, 1, 1, "off", what)
 

@@ -141,6 +141,7 @@ static const struct conf_row one_rows[] = {
 	    .set = row_note },
 	{ .name = "fail", INNER, .min = 1, .max = 1, .flags = CONF_REPEAT, .set = fail_set },
 	{ .name = "warn", INNER, .flags = CONF_REPEAT, .set = warn_set },
+	{ .name = "warm", INNER, .flags = CONF_UNBUILT, .set = warn_set },
 	{ .name = NULL }
 };
 static const struct conf_row two_rows[] = {
@@ -229,6 +230,10 @@ static const struct {
 	    "[emerg] unknown directive \"nam\" in /c/f:1 (did you mean \"name\"?)\n" },
 	{ "inclde x;",
 	    "[emerg] unknown directive \"inclde\" in /c/f:1 (did you mean \"include\"?)\n" },
+	{ "outer { warmn; }",
+	    "[emerg] unknown directive \"warmn\" in /c/f:1 (did you mean \"warn\"?)\n" },
+	/* Not implemented: no good advice. */
+	{ "outer { arm; }", "[emerg] unknown directive \"arm\" in /c/f:1\n" },
 	{ "\"\" a;", "[emerg] unknown directive \"\" in /c/f:1\n" },
 	{ "flag on;", "[emerg] \"flag\" directive is not allowed here in /c/f:1\n" },
 	{ "outer { user a; }", "[emerg] \"user\" directive is not allowed here in /c/f:1\n" },
