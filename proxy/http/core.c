@@ -165,13 +165,11 @@ keepalive_timeout_set(struct conf *cf, const struct conf_row *row, void *field)
 
 	(void)row;
 	if (!str_to_msec(cf->words[1].text, &core->keepalive_timeout))
-		return (conf_error_at(cf, 1, "invalid value \"" STR_FMT "\" in \"keepalive_timeout\" "
-		    "directive", STR_ARG(cf->words[1].text)));
+		return (conf_error_at(cf, 1, "\"keepalive_timeout\" directive invalid value"));
 	core->keepalive_header = 0;
 	if (cf->word_count == 3) {
 		if (!str_to_msec(cf->words[2].text, &msec))
-			return (conf_error_at(cf, 2, "invalid value \"" STR_FMT
-			    "\" in \"keepalive_timeout\" directive", STR_ARG(cf->words[2].text)));
+			return (conf_error_at(cf, 2, "\"keepalive_timeout\" directive invalid value"));
 		core->keepalive_header = msec / 1000;
 	}
 	return (0);

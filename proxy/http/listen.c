@@ -98,7 +98,7 @@ listen_word_number(struct conf *cf, struct str word, struct listen_options *o, b
 			return (0);
 		}
 		return (conf_error(cf, "invalid " STR_FMT " \"" STR_FMT "\"",
-		    (int)name.n - 1, name.p, STR_ARG(value)));
+		    (int)name.n - 1, name.p, STR_ARG(word)));
 	}
 	return (0);
 }

@@ -96,8 +96,7 @@ keepalive_wanted(const struct request *r)
 	const struct core_location *core = r->location->core;
 	const struct field *agent;
 
-	if (core->keepalive_timeout == 0 ||
-	    fields_has_token(&r->in.fields, FIELD_CONNECTION, STR("close")))
+	if (fields_has_token(&r->in.fields, FIELD_CONNECTION, STR("close")))
 		return (false);
 	if (r->in.version < 11 &&
 	    !fields_has_token(&r->in.fields, FIELD_CONNECTION, STR("keep-alive")))

@@ -142,6 +142,8 @@ request_refuse(struct session *s, unsigned status)
 		r->in.line = head_first_line(s);
 	if (r->uri.p == NULL)
 		r->uri = STR("/");
+	if (r->in.version < 10)		/* the refusal is told with a head */
+		r->in.version = 10;
 	r->keepalive = false;
 	request_log(r, LOG_INFO, 0, "client sent invalid request (answered %u)", status);
 	request_go(r, request_fail(r, status));
@@ -152,7 +154,6 @@ static void
 head_complete(struct session *s, const struct request_head *head, size_t length)
 {
 	struct request *r = s->request;
-	const struct core_location *core;
 	int status;
 
 	r->in.bytes = length;
@@ -160,10 +161,6 @@ head_complete(struct session *s, const struct request_head *head, size_t length)
 	timer_cancel(&s->timer);
 	session_set_state(s, SESSION_BUSY);
 	status = request_accept_head(r, s->listen, head);
-	core = r->location->core;
-	if (s->requests >= core->keepalive_requests ||
-	    clock_mono_ms() - s->opened_ms > core->keepalive_time)
-		r->keepalive = false;
 	framing_decoder_init(&s->decoder, &r->in.framing);
 	s->continue_owed = status == 0 && !r->body_done && r->in.version >= 11 &&
 	    fields_has_token(&r->in.fields, FIELD_EXPECT, STR("100-continue"));
@@ -227,6 +224,7 @@ body_decode(struct session *s, struct chain *to, uint64_t max)
 			return (rc);
 		}
 		chain_drop(&s->in, skip);
+		r->in.bytes += skip;
 		if (data > 0)
 			chain_move(to, &s->in, data);
 		moved += data;

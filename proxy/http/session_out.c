@@ -166,17 +166,19 @@ session_out_event(struct session *s)
 int
 session_send_head(struct request *r)
 {
+	const struct core_location *core = r->location->core;
 	struct session *s = r->session;
 
 	if (s->failed)
 		return (-1);
 	if (!r->limit_rate_set) {
-		r->limit_rate = tpl_size(r, r->location->core->limit_rate);
+		r->limit_rate = tpl_size(r, core->limit_rate);
 		r->limit_rate_set = true;
 	}
 	if (r->limit_rate_after == 0)
-		r->limit_rate_after = tpl_size(r, r->location->core->limit_rate_after);
-	if (s->thread->draining || s->listen == NULL || s->closing)
+		r->limit_rate_after = tpl_size(r, core->limit_rate_after);
+	if (s->thread->draining || s->closing || s->requests >= core->keepalive_requests ||
+	    core->keepalive_timeout == 0 || clock_mono_ms() - s->opened_ms > core->keepalive_time)
 		r->keepalive = false;
 	resp_head_text(r, &s->out, r->keepalive);
 	return (0);

@@ -10,6 +10,18 @@ struct charset_location {
 	struct vec types;	/* struct str */
 };
 
+/* text/html is in every list, as in nginx. */
+static bool
+charset_type_listed(const struct charset_location *conf, struct str type)
+{
+	if (str_eq_ci(type, STR("text/html")))
+		return (true);
+	VEC_EACH(&conf->types, struct str, it)
+		if (str_eq(*it, STR("*")) || str_eq_ci(*it, type))
+			return (true);
+	return (false);
+}
+
 static enum filter_verdict
 charset_start(struct request *r, void **state)
 {
@@ -18,7 +30,8 @@ charset_start(struct request *r, void **state)
 	size_t end;
 
 	(void)state;
-	if (conf->charset == NULL || type.n == 0 || r->out.charset.n > 0)
+	if (conf->charset == NULL || type.n == 0 || r->out.charset.n > 0 ||
+	    (r->out.status >= 301 && r->out.status <= 308))
 		return (FILTER_SKIP);
 	if (r->out.from_upstream && fields_get(&r->out.fields, FIELD_CONTENT_ENCODING) != NULL)
 		return (FILTER_SKIP);
@@ -31,14 +44,10 @@ charset_start(struct request *r, void **state)
 		type.n = str_chr(type, ';');
 	}
 	end = str_chr(type, ';');
-	VEC_EACH(&conf->types, struct str, it) {
-		if (!str_eq(*it, STR("*")) &&
-		    !str_eq_ci(*it, str_trim(str_make(type.p, end == SIZE_MAX ? type.n : end))))
-			continue;
-		r->out.content_type = type;
-		r->out.charset = charset;
-		break;
-	}
+	if (!charset_type_listed(conf, str_trim(str_make(type.p, end == SIZE_MAX ? type.n : end))))
+		return (FILTER_SKIP);
+	r->out.content_type = type;
+	r->out.charset = charset;
 	return (FILTER_SKIP);
 }
 

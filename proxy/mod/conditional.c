@@ -86,7 +86,7 @@ conditional_start(struct request *r, void **state)
 	    FIELD_BIT(FIELD_IF_NONE_MATCH) | FIELD_BIT(FIELD_IF_MATCH) |
 	    FIELD_BIT(FIELD_IF_UNMODIFIED_SINCE);
 
-	if ((r->in.fields.known & conditions) == 0 || r->out.status != 200 || r->failed != NULL ||
+	if ((r->in.fields.known & conditions) == 0 || r->out.status != 200 ||
 	    r->out.from_upstream)
 		return (FILTER_SKIP);
 	if (precondition_failed(r)) {

@@ -163,9 +163,9 @@ proxied_allows(struct request *r, const struct gzip_location *conf)
 		    fields_has_token(&r->out.fields, FIELD_CACHE_CONTROL, STR("no-store"))) ||
 		    ((p & PROXIED_PRIVATE) != 0 &&
 		    fields_has_token(&r->out.fields, FIELD_CACHE_CONTROL, STR("private"))));
-	if ((p & PROXIED_NO_LAST_MODIFIED) != 0 && r->out.last_modified == -1)
-		return (true);
-	return ((p & PROXIED_NO_ETAG) != 0 && r->out.etag.n == 0);
+	if ((p & PROXIED_NO_LAST_MODIFIED) != 0 && r->out.last_modified != -1)
+		return (false);
+	return ((p & PROXIED_NO_ETAG) == 0 || r->out.etag.n == 0);
 }
 
 /* nginx's ngx_http_gzip_ok: may this client get gzip at all? */
@@ -217,7 +217,7 @@ gzip_start(struct request *r, void **state)
 	if (!conf->on || (r->out.status != 200 && r->out.status != 403 && r->out.status != 404) ||
 	    fields_get(&r->out.fields, FIELD_CONTENT_ENCODING) != NULL ||
 	    (r->out.length != -1 && (uint64_t)r->out.length < conf->min_length) ||
-	    !type_is_listed(conf, r->out.content_type) || r->in.method == METHOD_HEAD)
+	    !type_is_listed(conf, r->out.content_type))
 		return (FILTER_SKIP);
 	if (conf->vary)
 		fields_add_id(&r->out.fields, r->pool, FIELD_VARY, STR("Accept-Encoding"));

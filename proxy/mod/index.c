@@ -58,11 +58,8 @@ index_step(struct request *r)
 			return (request_fail(r, (unsigned)rc));
 		file = file_get(r->thread, path, false);
 		if (file != NULL) {
-			bool found = !file->is_directory;
-
 			owner_drop(&file->owner);
-			if (found)
-				return (request_redirect(r, uri[0], r->args));
+			return (request_redirect(r, uri[0], r->args));
 		} else if (errno == EACCES) {
 			request_log(r, LOG_ERR, errno, "\"" STR_FMT "\" is forbidden", STR_ARG(path));
 			return (request_fail(r, 403));

@@ -9,8 +9,13 @@
 #include "http/response.h"
 #include "mod/modules.h"
 
+struct try_item {
+	struct tpl *path;
+	bool directory;		/* written with '/' at its end, which is cut off */
+};
+
 struct try_files_location {
-	struct vec items;	/* struct tpl *; the last is the fallback */
+	struct vec items;	/* struct try_item; the last is the fallback */
 	unsigned status;	/* the fallback "=404"; 0: none */
 };
 
@@ -22,13 +27,16 @@ try_files_set(struct conf *cf, const struct conf_row *row, void *field)
 	uint64_t status;
 
 	(void)row;
-	conf->items = VEC_OF(struct tpl *);
+	conf->items = VEC_OF(struct try_item);
 	for (unsigned i = 1; i < cf->word_count; i++) {
-		struct tpl *item = tpl_compile(cf, cf->words[i].text);
+		struct try_item *item = vec_push(&conf->items, cf->pool);
+		struct str text = cf->words[i].text;
 
-		if (item == NULL)
+		item->directory = i + 1 < cf->word_count && str_ends(text, STR("/"));
+		text.n -= item->directory;
+		item->path = tpl_compile(cf, text);
+		if (item->path == NULL)
 			return (-1);
-		*(struct tpl **)vec_push(&conf->items, cf->pool) = item;
 	}
 	if (str_starts(last, STR("="))) {
 		if (!str_to_uint(str_skip(last, 1), 999, &status))
@@ -39,11 +47,10 @@ try_files_set(struct conf *cf, const struct conf_row *row, void *field)
 	return (0);
 }
 
-/* Is item there, as a folder where it ends in '/', else as anything but a folder? 1, 0; else a status. */
+/* Is item there, as a folder or as anything but a folder? 1, 0; else a status. */
 static int
-try_item(struct request *r, struct str item)
+try_item(struct request *r, struct str item, bool want_directory)
 {
-	bool want_directory = str_ends(item, STR("/"));
 	struct str path;
 	struct file *file;
 	int rc = core_map_uri(r, item, &path);
@@ -51,8 +58,6 @@ try_item(struct request *r, struct str item)
 
 	if (rc != 0)
 		return (rc);
-	if (want_directory && path.n > 1)
-		path = pool_strdup(r->pool, str_make(path.p, path.n - 1));
 	file = file_get(r->thread, path, false);
 	if (file == NULL) {
 		if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG && errno != EACCES)
@@ -115,8 +120,9 @@ try_files_step(struct request *r)
 	if (conf->items.count == 0)
 		return (STEP_NEXT);
 	for (size_t i = 0; i < last; i++) {
-		struct str item = tpl_eval(r, vec_at(&conf->items, struct tpl *, i)[0]);
-		int rc = try_item(r, item);
+		const struct try_item *try = vec_at(&conf->items, struct try_item, i);
+		struct str item = tpl_eval(r, try->path);
+		int rc = try_item(r, item, try->directory);
 
 		if (rc > 1)
 			return (request_fail(r, (unsigned)rc));
@@ -125,7 +131,7 @@ try_files_step(struct request *r)
 		try_take(r, item);
 		return (STEP_NEXT);
 	}
-	return (try_fallback(r, conf, tpl_eval(r, vec_at(&conf->items, struct tpl *, last)[0])));
+	return (try_fallback(r, conf, tpl_eval(r, vec_at(&conf->items, struct try_item, last)->path)));
 }
 
 static const struct conf_row try_files_rows[] = {
