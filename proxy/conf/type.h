@@ -61,7 +61,8 @@ extern const struct conf_type conf_msec;	/* uint64_t milliseconds, "1m 30s" */
 extern const struct conf_type conf_sec;		/* uint64_t whole seconds */
 extern const struct conf_type conf_str;		/* struct str */
 extern const struct conf_type conf_enum;	/* unsigned; param: const struct conf_name[] */
-extern const struct conf_type conf_mask;	/* unsigned, values ored; param: const struct conf_name[] */
+/* unsigned, values ored, those of repeated directives too; param: const struct conf_name[] */
+extern const struct conf_type conf_mask;
 extern const struct conf_type conf_strs;	/* struct vec of struct str, all arguments, CONF_REPEAT appends */
 extern const struct conf_type conf_bufs;	/* struct conf_bufs: "4 8k" */
 extern const struct conf_type conf_custom_ptr;	/* void *; the row brings its own set; copied when inherited */

@@ -43,10 +43,17 @@ rows_are_synonyms(const struct conf_row *a, const struct conf_row *b)
 	    a->type == b->type && a->set == b->set && a->param == b->param));
 }
 
+/* nginx lets masks add up whenever they are written. */
+static bool
+row_may_repeat(const struct conf_row *row)
+{
+	return ((row->flags & CONF_REPEAT) != 0 || (row->type == &conf_mask && row->set == NULL));
+}
+
 bool
 conf_row_is_written(const struct conf_values *values, const struct conf_row *row)
 {
-	if ((row->flags & CONF_REPEAT) != 0)
+	if (row_may_repeat(row))
 		return (false);
 	for (size_t i = 0; values->rows[i].name != NULL; i++)
 		if (values->set[i] == CONF_SET_WRITTEN &&

@@ -37,7 +37,7 @@ static const struct conf_row rows[] = {
 	{ ROW("choice", conf_enum, 1, 1), .offset = offsetof(struct fields, choice),
 	    .param = names },
 	{ ROW("mask", conf_mask, 1, CONF_ANY), .offset = offsetof(struct fields, mask),
-	    .param = names, .flags = CONF_REPEAT },
+	    .param = names },
 	{ ROW("strs", conf_strs, 1, CONF_ANY), .offset = offsetof(struct fields, strs),
 	    .flags = CONF_REPEAT },
 	{ ROW("bufs", conf_bufs, 2, 2), .offset = offsetof(struct fields, bufs) },
