@@ -45,6 +45,7 @@ struct response {
 	struct str reason;		/* absent: the table's */
 	struct fields fields;		/* all but those below */
 	struct fields trailers;		/* behind the last chunk; filled while SEND_LAST passes the filters */
+	bool trailers_follow;		/* there will be some: chunks, even where the length is known */
 	int64_t length;			/* Content-Length; -1: not known */
 	struct str content_type;	/* without charset; absent: no Content-Type */
 	struct str charset;		/* to add; absent: none */

@@ -191,12 +191,16 @@ resp_head_text(struct request *r, struct chain *chain, bool keepalive)
 static enum filter_verdict
 framing_start(struct request *r, void **state)
 {
+	bool can_chunk = r->in.version >= 11 && r->location->core->chunked_transfer_encoding;
+
 	(void)state;
 	/* An earlier filter may have made it one without a body. */
-	if (r->out.no_body || r->out.length >= 0 || r->out.status == 101 || r->out.status == 304 ||
-	    r->out.status == 204)
+	if (r->out.no_body || r->out.status == 101 || r->out.status == 304 || r->out.status == 204)
 		return (FILTER_SKIP);
-	if (r->in.version >= 11 && r->location->core->chunked_transfer_encoding) {
+	if (r->out.length >= 0 && !(can_chunk && r->out.trailers_follow))
+		return (FILTER_SKIP);
+	if (can_chunk) {
+		r->out.length = -1;
 		r->out.chunked = true;
 		return (FILTER_JOIN);
 	}

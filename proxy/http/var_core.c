@@ -282,14 +282,14 @@ give_addr(struct request *r, const struct addr *addr, struct str *value)
 	return (true);
 }
 
-/* A unix socket has no port: an empty value. */
+/* A unix socket, or an address told without one, has no port: an empty value. */
 static bool
 give_port(struct request *r, const struct addr *addr, struct str *value)
 {
 	if (addr == NULL || addr->len == 0)
 		return (false);
 	*value = STR("");
-	return (addr_is_unix(addr) || give_uint(r, addr_port(addr), value));
+	return (addr_is_unix(addr) || addr_port(addr) == 0 || give_uint(r, addr_port(addr), value));
 }
 
 static bool

@@ -107,14 +107,15 @@ access_conclude(struct request *r, unsigned by_rules, unsigned by_user)
 {
 	unsigned refusal = by_rules > ACCESS_WAIT ? by_rules : 0;
 
-	if (by_user == 500)
-		return (request_fail(r, 500));
 	if (r->location->core->satisfy == SATISFY_ANY &&
 	    (by_rules == ACCESS_ALLOWED || by_user == ACCESS_ALLOWED))
 		refusal = 0;
 	else if (by_user > ACCESS_WAIT && refusal != 401)
 		refusal = by_user;
-	if (refusal != 401)
+	if (by_user == 500)
+		refusal = 500;
+	/* An error page passes here too: what the location that failed said stays. */
+	if (refusal != 401 && by_user != ACCESS_NONE)
 		r->authenticate = STR_NULL;
 	if (refusal == 0)
 		return (STEP_NEXT);

@@ -79,18 +79,28 @@ geo_find(const struct geo *geo, const struct addr *addr)
 	return (tree_find(&geo->v4, none, 32));
 }
 
+/* Without port and brackets; len 0 when it is no address. */
+static struct addr
+text_addr(struct request *r, struct str text)
+{
+	struct addr addr = { 0 };
+
+	if (str_chr(text, ':') != SIZE_MAX)
+		text = pool_printf(r->pool, "[" STR_FMT "]", STR_ARG(text));
+	if (str_starts(text, STR("[[")) || !addr_parse(text, 0, &addr))
+		addr.len = 0;
+	return (addr);
+}
+
 static struct addr
 geo_addr(struct request *r, const struct geo *geo)
 {
 	struct addr addr = { 0 };
 	const struct addr *peer = session_peer(r);
-	struct str text, list;
+	struct str list;
 
 	if (geo->source != NULL) {
-		text = tpl_eval(r, geo->source);
-		if (!addr_parse(text, 0, &addr))
-			(void)addr_parse(pool_printf(r->pool, "[" STR_FMT "]", STR_ARG(text)), 0,
-			    &addr);
+		addr = text_addr(r, tpl_eval(r, geo->source));
 	} else if (peer != NULL) {
 		addr = *peer;
 	}

@@ -44,16 +44,6 @@ apply_line(struct request *r, const struct header_line *line, struct str value)
 		fields_add(&r->out.fields, r->pool, line->name, value);
 }
 
-/* One more line, none at all where the value is empty. */
-static void
-apply_list(struct request *r, const struct header_line *line, struct str value)
-{
-	if (value.n > 0)
-		fields_add(&r->out.fields, r->pool, line->name, value);
-	else
-		fields_remove_name(&r->out.fields, line->name);
-}
-
 static void
 apply_last_modified(struct request *r, const struct header_line *line, struct str value)
 {
@@ -75,8 +65,6 @@ static const struct {
 	struct str name;
 	header_apply apply;
 } header_kinds[] = {
-	{ { "Cache-Control", 13 }, apply_list },
-	{ { "Link", 4 }, apply_list },
 	{ { "Last-Modified", 13 }, apply_last_modified },
 	{ { "ETag", 4 }, apply_etag },
 };
@@ -169,9 +157,8 @@ headers_start(struct request *r, void **state)
 			line_apply(r, line, tpl_eval(r, line->value));
 	keep_cors(r, conf);
 	VEC_EACH(&conf->trailers, const struct header_line, line)
-		if (plain || line->always)
-			return (FILTER_JOIN);
-	return (FILTER_SKIP);
+		r->out.trailers_follow = r->out.trailers_follow || plain || line->always;
+	return (r->out.trailers_follow ? FILTER_JOIN : FILTER_SKIP);
 }
 
 static int
