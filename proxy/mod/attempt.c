@@ -187,11 +187,11 @@ attempt_connected(struct attempt *a)
 static bool
 attempt_reuse(struct attempt *a, const struct attempt_begin *begin)
 {
+	struct idle_want want = { a->peer.peer, a->plan->identity, &a->plan->local, begin->max_idle };
 	struct conn *conn;
 
 	if (begin->fresh || begin->plan->limits.connections == 0 ||
-	    !idle_take(a->thread, a->peer.peer, a->plan->identity, &a->plan->local,
-	    begin->max_idle, &a->backend))
+	    !idle_take(a->thread, &want, &a->backend))
 		return (false);
 	conn = a->backend.conn;
 	a->peer.refs++;
@@ -350,6 +350,7 @@ attempt_on_head(struct attempt *a, size_t size)
 	a->keepalive = attempt_may_keep(a, &fields, &framing);
 	if (a->keepalive)
 		attempt_learn(a, &fields);
+	a->backend.promised = a->reused || fields_has_token(&fields, FIELD_CONNECTION, STR("keep-alive"));
 	a->head_owner = a->pump.in.first->owner;
 	owner_hold(a->head_owner);
 	chain_drop(&a->pump.in, size);
@@ -476,6 +477,9 @@ attempt_finish(struct attempt *a, bool complete, enum peer_result result, struct
 	struct peer *peer = a->peer.peer;
 
 	assert(a->magic == ATTEMPT_MAGIC && a->state != ATTEMPT_OVER);
+	/* It closes after each answer and does not say so. */
+	if (complete && a->keepalive && a->backend.conn->peer_closed)
+		idle_learn(peer, 0);
 	disabled = peer_done(&a->peer, result, keep, ended, clock_mono_ms());
 	if (keep) {
 		idle_put(a->thread, peer, &a->backend, &a->plan->limits);

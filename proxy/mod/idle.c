@@ -18,8 +18,8 @@
 #include "mod/proxy_ssl.h"
 
 #define IDLE_MAGIC	0x49444c45u
-#define LEARN_MIN	250	/* ms: what closes sooner was ended for another reason */
 #define SPARE_MAX	256
+#define KEEPS_AFTER	50	/* ms: who closes after each answer has done so by then */
 
 struct idle_pool;
 
@@ -201,29 +201,36 @@ addr_same(const struct addr *a, const struct addr *b)
 	return (a->len == b->len && (a->len == 0 || addr_eq(a, b)));
 }
 
-bool
-idle_take(struct http_thread *owner, struct peer *peer, struct ssl_identity *identity,
-    const struct addr *local, uint64_t max_idle, struct backend *out)
+static bool
+idle_will_do(const struct idle_conn *c, const struct idle_want *want)
 {
-	struct idle_pool *pool = idle_pool_of(owner, peer_group_index(peer->group), false);
-	uint64_t now = clock_mono_ms();
+	uint64_t idle = clock_mono_ms() - c->backend.idle_since;
+
+	if (c->backend.identity != want->identity || c->backend.conn->peer_closed ||
+	    !addr_same(&c->backend.local, want->local))
+		return (false);
+	/* Peers outside sets are equal by their address. */
+	if (c->peer != want->peer && !addr_eq(&c->peer->addr, &want->peer->addr))
+		return (false);
+	return (want->max_idle == 0 || (idle <= want->max_idle &&
+	    (c->backend.promised || idle >= KEEPS_AFTER)));
+}
+
+bool
+idle_take(struct http_thread *owner, const struct idle_want *want, struct backend *out)
+{
+	struct idle_pool *pool = idle_pool_of(owner, peer_group_index(want->peer->group), false);
 
 	if (pool == NULL)
 		return (false);
 	LIST_EACH(&pool->conns, it) {
 		struct idle_conn *c = list_item(it, struct idle_conn, link);
 
-		if (c->backend.identity != identity || c->backend.conn->peer_closed ||
-		    !addr_same(&c->backend.local, local))
+		if (!idle_will_do(c, want))
 			continue;
-		/* Peers outside sets are equal by their address. */
-		if (c->peer != peer && !addr_eq(&c->peer->addr, &peer->addr))
-			continue;
-		if (max_idle != 0 && now - c->backend.idle_since > max_idle)
-			return (false);
 		*out = c->backend;
-		if (c->peer != peer)
-			peer_swap(c->peer, peer);
+		if (c->peer != want->peer)
+			peer_swap(c->peer, want->peer);
 		idle_leave(c);
 		return (true);
 	}
@@ -273,8 +280,7 @@ idle_limit_of(const struct peer *peer)
 void
 idle_learn(struct peer *peer, uint64_t ms)
 {
-	if (ms < LEARN_MIN)
-		return;
-	atomic_store_explicit(&peer->idle_limit, ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms,
-	    memory_order_relaxed);
+	/* 0 is "not known". */
+	atomic_store_explicit(&peer->idle_limit,
+	    ms == 0 ? 1 : ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms, memory_order_relaxed);
 }

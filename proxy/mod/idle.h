@@ -30,15 +30,22 @@ struct backend {
 	uint64_t opened;		/* monotonic ms */
 	uint64_t idle_since;
 	uint64_t requests;		/* begun on it */
+	bool promised;			/* the back end said that it keeps the connection, or did already */
 };
 
-/*
- * A kept connection to this peer of the same identity and local address, if there is one and
- * it was not idle for longer than max_idle ms (0: any).  It brings a reference to
- * the peer.  False: none.
- */
-bool	idle_take(struct http_thread *, struct peer *, struct ssl_identity *, const struct addr *local,
-	    uint64_t max_idle, struct backend *);
+/* Which kept connection will do. */
+struct idle_want {
+	struct peer *peer;
+	struct ssl_identity *identity;
+	const struct addr *local;
+	/*
+	 * 0: any.  Else not one that was idle for longer, ms, nor one whose back end may yet turn out to
+	 * close after each answer.
+	 */
+	uint64_t max_idle;
+};
+/* The most recent that will do.  It brings a reference to the peer.  False: none. */
+bool	idle_take(struct http_thread *, const struct idle_want *, struct backend *);
 /*
  * Keeps it, with one reference to the peer; false when the limits forbid that or the
  * back end has closed: the caller closes it.  May close the one unused longest.

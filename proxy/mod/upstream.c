@@ -30,6 +30,8 @@
 
 #define STREAM_ROOM	(128u * 1024)	/* of a streamed request body on its way */
 #define STREAM_PIECE	(64u * 1024)
+#define IDLE_UNKNOWN	1000	/* ms: so long a peer of unknown habits is trusted to keep a connection */
+#define IDLE_CLOCK	4	/* ms: below it the clock cannot tell */
 
 static const struct attempt_events	upstream_attempt_events;
 static const struct request_events	upstream_request_events;
@@ -244,16 +246,18 @@ upstream_feed(struct upstream *u)
 
 /*
  * A request that must not run twice goes only where the connection will hardly be
- * closed under it (power 5).
+ * closed under it (power 5): idle for less than half of what the peer is known to allow.
  */
-static uint64_t
-upstream_max_idle(const struct upstream *u, const struct peer *peer)
+static void
+choose_reuse(const struct upstream *u, struct attempt_begin *begin)
 {
-	uint64_t limit = idle_limit_of(peer);
+	uint64_t limit = idle_limit_of(begin->peer.peer);
 
 	if (u->idempotent && !u->streaming)
-		return (0);
-	return (limit == 0 ? 1000 : limit / 2 > 0 ? limit / 2 : 1);
+		return;
+	begin->max_idle = limit == 0 ? IDLE_UNKNOWN : limit / 2;
+	if (begin->max_idle < IDLE_CLOCK)
+		begin->fresh = true;
 }
 
 static void
@@ -293,10 +297,10 @@ upstream_try(struct upstream *u, struct peer_try *peer, bool fresh)
 		.thread = u->r->thread, .plan = &u->plan, .events = &upstream_attempt_events,
 		.owner = u, .peer = *peer, .out = &out, .all_given = !u->streaming, .fresh = fresh,
 		.watch_acks = !u->idempotent,
-		.max_idle = upstream_max_idle(u, peer->peer),
 	};
 	int error = 0;
 
+	choose_reuse(u, &begin);
 	result_begin(u, pool_strdup(u->r->pool, peer->peer->text));
 	request_bytes(u, &out);
 	u->attempt = attempt_start(&begin, &error);
