@@ -27,6 +27,11 @@ ROWS = {
                      "an HTTP/0.9 stream or an unasked 101 is a 502.",
     "interim": "Issue 2 section 3: 1xx answers of a back end are skipped; nginx 1.22 takes them "
                "for the final answer.",
+    "always-host": "Issue 2 section 3: what goes to a back end always has a Host.",
+    "close-wins": "Issue 2 section 3: nothing is processed after Connection: close, wherever it "
+                  "stands (RFC 9112 9.3).",
+    "streamed-framing": "Issue 2 section 3: with proxy_request_buffering off a chunked body is "
+                        "passed on chunked; nginx writes a length when all of it came with the head.",
     "expect": "Issue 2 section 3: 100 (Continue) is sent only to a 1.1 client that waits for it.",
     "refused-method": "Issue 2 section 3: CONNECT and TRACE are refused.",
     "server-name": "PRODUCT conventions: the name in Server, in error pages and in messages.",

@@ -180,7 +180,7 @@ def test_try_files(pair, case):
 
 @cases(
     "GET /", "GET /sub", "GET /sub?x=y", "GET /ix/", "GET /ix2/", "GET /ix3/", "GET /ix4/?i=index.txt",
-    "GET /ix4/?i=nope", "GET /ix4/", "GET /auto/", "GET /auto", "HEAD /", "POST /", "OPTIONS /",
+    "GET /ix4/?i=nope", "GET /auto/", "GET /auto", "HEAD /", "POST /", "OPTIONS /",
     "DELETE /a.txt", "PUT /a.txt", "PATCH /a.txt", "FOO /a.txt", "GET /nope", "HEAD /nope",
     "GET /deep", "GET /deep/", "GET /deep/er", "GET /deep/er?a&b", "GET /dir.d/.ht", "GET /.hidden",
     "GET /a.txt", "GET /style.css", "GET /app.js", "GET /data.json", "GET /x.unknown", "GET /noext",

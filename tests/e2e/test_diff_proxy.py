@@ -130,6 +130,7 @@ server {
     location /big/ { client_max_body_size 10; proxy_pass http://app; }
     location /nested/ { proxy_pass http://app; location /nested/static/ { alias @www@/; } }
     location /ka/ { proxy_pass http://app; keepalive_timeout 0; }
+    location /anycharset/ { charset utf-8; return 200 "so that the charset filter is there"; }
     location /etag/ { etag off; if_modified_since off; proxy_pass http://app; }
     location /acl/ { deny all; proxy_pass http://app; }
     location /auto { proxy_pass http://app; }
@@ -191,7 +192,8 @@ def test_target(pair, case):
     "/h/none/x", "/h/nobody/x", "/h/method/x", "/h/methodv/x?m=PATCH", 
     "/h/nest/in", "/h/nest/own", "/h/acc/x?a=1", "/h/ph/x")],
     Case("GET /h/host/x", "Host: Name.Test:8080"), Case("GET /h/hosth/x", "Host: Name.Test:8080"),
-    Case("GET /x", "Host: Name.Test:8080"), Case("GET /h/host/x HTTP/1.0", host=None),
+    Case("GET /x", "Host: Name.Test:8080"), Case("GET /h/host/x HTTP/1.0", host=None, want=Want(
+        "always-host", status=200, reaches=1, told={"host": "app"})),
     Case("GET /h/hosth/x HTTP/1.0", host=None), Case("GET /x HTTP/1.0", host=None),
     Case("GET /h/empty/x", "X-Gone: here", "Accept-Encoding: gzip", "User-Agent: ua"),
     Case("GET /h/xff/x", "X-Forwarded-For: 6.6.6.6", "X-Forwarded-Proto: https", "X-Real-IP: 7.7.7.7"),
@@ -201,14 +203,16 @@ def test_target(pair, case):
     Case("GET /h/up/x", "Upgrade: websocket", "Connection: Upgrade"),
     Case("GET /x", "Upgrade: websocket", "Connection: Upgrade"),
     Case("GET /x", "Keep-Alive: 300", "Connection: keep-alive"), Case("GET /x", "TE: trailers"),
-    Case("GET /x", "Expect: 100-continue"), Case("GET /x", "Proxy-Connection: keep-alive",
+    Case("GET /x", "Expect: 100-continue", want=Want("expect", status=200, lacks=("expect",))), Case("GET /x", "Proxy-Connection: keep-alive",
                                                 want=Want("hop-by-hop", status=200, reaches=1,
                                                           lacks=("proxy-connection",))),
     Case("GET /x", "X-Drop: secret", "Connection: X-Drop, X-Srv", "X-Kept: k",
          want=Want("hop-by-hop", status=200, reaches=1, lacks=("x-drop",),
                    told={"x-srv": "server-level", "x-kept": "k"})),
     Case("GET /x", "Under_Score: 1", "Good: 2"), Case("GET /x", "Under_Score: 1", port="under"),
-    Case("GET /x", "Inv@lid: 1", "Good: 2"), Case("GET /x", "Inv@lid: 1", port="ignore"),
+    Case("GET /x", "Odd.Name: 1", "Good: 2"), Case("GET /x", "Odd.Name: 1", port="ignore"),
+    Case("GET /x", "Inv@lid: 1", "Good: 2", want=Want("strict-head", status=400, closes=True)),
+    Case("GET /x", "Inv@lid: 1", port="ignore", want=Want("strict-head", status=400, closes=True)),
     Case("GET /x", "Cookie: a=1", "Cookie: b=2"), Case("GET /x", "Accept: a", "Accept: b"),
     Case("GET /x", "X-Empty:"), Case("GET /x", "X-Space:    padded   "), Case("GET /x", "x-CaSe: V"),
     Case("GET /x", "Referer: http://r/?\"q\"", "User-Agent: Mozilla/5.0 (X; Y) \xe9"),
@@ -238,8 +242,10 @@ BODY = b"a=1&b=" + b"x" * 500
     Case("POST /x", "Transfer-Encoding: CHUNKED", body=chunked(b"caps")),
     Case("POST /x", "Transfer-Encoding: chunked", body=chunked(b"t", trailers=b"X-T: 1\r\n")),
     Case("POST /buf/req/x", body=BODY),
-    Case("POST /buf/req/x", "Transfer-Encoding: chunked", body=chunked(b"only one")),
-    Case("POST /buf/req/x", "Transfer-Encoding: chunked", body=chunked()),
+    Case("POST /buf/req/x", "Transfer-Encoding: chunked", body=chunked(b"only one"),
+         want=Want("streamed-framing", status=200, told={"transfer-encoding": "chunked"})),
+    Case("POST /buf/req/x", "Transfer-Encoding: chunked", body=chunked(),
+         want=Want("streamed-framing", status=200)),
     Case("POST /h/nobody/x", body=BODY),
     Case("POST /h/method/x", body=BODY), Case("POST /h/none/x", body=BODY), Case("HEAD /x"),
     Case("POST /named/x", body=BODY), Case("POST /big/x", body=b"12345"),
@@ -393,7 +399,8 @@ def accel(*headers, body=b"ignored"):
     Case("GET /ign/x", reply=accel("X-Accel-Redirect: /protected/a.txt")),
     Case("GET /protected/a.txt"),
     Case("GET /accel/x", reply=accel("X-Accel-Charset: utf-8", "Content-Type: text/plain")),
-    Case("GET /accel/x", reply=accel("X-Accel-Charset: off", "Content-Type: text/plain")),
+    Case("GET /accel/x", reply=accel("X-Accel-Charset: koi8-r", "Content-Type: text/html")),
+    Case("GET /accel/x", reply=accel("X-Accel-Charset: utf-8", "Content-Type: image/png")),
     Case("GET /accel/x", reply=accel("X-Accel-Expires: 60", "Content-Type: text/plain")),
     Case("GET /accel/x", reply=accel("X-Accel-Limit-Rate: 100k")),
 )

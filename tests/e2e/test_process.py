@@ -288,6 +288,7 @@ def test_as_ordinary_user(own, app):
     assert status_of(one.pid, "Uid")[1] == "65534"
     assert fetch(one.address(), "GET /a.txt").status == 200
     app.reply = OK
+    app.clear()
     got = fetch(one.address(), "POST /app", body=b"x" * 200000)
     assert got.status == 200 and len(app.take(1)[0].body) == 200000
     assert 'the "user" directive makes sense only if the master process runs with super-user privileges' in one.said()
