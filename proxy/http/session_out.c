@@ -112,7 +112,7 @@ session_tell_drained(struct session *s)
 	if (!s->was_full || s->out.bytes > OUT_LOW)
 		return;
 	s->was_full = false;
-	if (r != NULL && r->events != NULL && r->events->on_drain != NULL)
+	if (r != NULL && !r->out.ended && r->events != NULL && r->events->on_drain != NULL)
 		r->events->on_drain(r);
 }
 
