@@ -110,6 +110,9 @@ int	conf_error_at(struct conf *, unsigned word, const char *, ...)
 /* The same with " (2: No such file or directory)" behind the text; err is an errno value. */
 int	conf_error_errno(struct conf *, int err, const char *, ...)
 	    __attribute__((format(printf, 3, 4)));
+/* The same about a place read before, e.g. of a directive that is judged when http {} closes. */
+int	conf_error_in(struct conf *, const struct conf_position *, const char *, ...)
+	    __attribute__((format(printf, 3, 4)));
 void	conf_warn(struct conf *, const char *, ...) __attribute__((format(printf, 2, 3)));
 void	conf_warn_at(struct conf *, unsigned word, const char *, ...)
 	    __attribute__((format(printf, 3, 4)));

@@ -24,6 +24,7 @@ struct message {
 	const struct conf_position *at;	/* of the caret; NULL: none */
 	int error;			/* errno value, or 0 */
 	const char *hint;		/* behind the place, or NULL */
+	const struct conf_position *place;	/* where; NULL: where reading stands */
 };
 
 /* A line of several to each file that takes messages of this level. */
@@ -84,16 +85,15 @@ message_has_caret(const struct conf *cf, const struct message *m)
 
 /* " in FILE:LINE", " in command line" or "". */
 static struct str
-place_text(struct conf *cf)
+place_text(struct conf *cf, const struct conf_position *place)
 {
-	const struct lexer *lexer = cf->lexer;
-
-	if (lexer == NULL)
+	if (place == NULL && cf->lexer == NULL)
 		return (STR(""));
-	if (lexer->at.file.n == 0)
+	if (place == NULL)
+		place = &cf->lexer->at;
+	if (place->file.n == 0)
 		return (STR(" in command line"));
-	return (pool_printf(cf->temp, " in " STR_FMT ":%u", STR_ARG(lexer->at.file),
-	    lexer->at.line));
+	return (pool_printf(cf->temp, " in " STR_FMT ":%u", STR_ARG(place->file), place->line));
 }
 
 static void
@@ -104,7 +104,8 @@ message_write(struct conf *cf, const struct message *m, const char *format, va_l
 	(void)vsnprintf(text, sizeof(text), format, args);
 	if (m->error != 0)
 		(void)snprintf(cause, sizeof(cause), " (%d: %s)", m->error, strerror(m->error));
-	log_write(cf->log, m->level, 0, 0, "%s%s%s%s%s%s", text, cause, place_text(cf).p,
+	log_write(cf->log, m->level, 0, 0, "%s%s%s%s%s%s", text, cause,
+	    place_text(cf, m->place).p,
 	    m->hint != NULL ? " (" : "", m->hint != NULL ? m->hint : "",
 	    m->hint != NULL ? ")" : "");
 	if (message_has_caret(cf, m))
@@ -127,7 +128,7 @@ word_position(const struct conf *cf, unsigned i)
 int
 conf_error(struct conf *cf, const char *format, ...)
 {
-	struct message m = { LOG_EMERG, word_position(cf, 0), 0, NULL };
+	struct message m = { .level = LOG_EMERG, .at = word_position(cf, 0) };
 	va_list args;
 
 	va_start(args, format);
@@ -139,7 +140,7 @@ conf_error(struct conf *cf, const char *format, ...)
 int
 conf_error_at(struct conf *cf, unsigned word, const char *format, ...)
 {
-	struct message m = { LOG_EMERG, word_position(cf, word), 0, NULL };
+	struct message m = { .level = LOG_EMERG, .at = word_position(cf, word) };
 	va_list args;
 
 	va_start(args, format);
@@ -151,7 +152,19 @@ conf_error_at(struct conf *cf, unsigned word, const char *format, ...)
 int
 conf_error_errno(struct conf *cf, int error, const char *format, ...)
 {
-	struct message m = { LOG_EMERG, word_position(cf, 1), error, NULL };
+	struct message m = { .level = LOG_EMERG, .at = word_position(cf, 1), .error = error };
+	va_list args;
+
+	va_start(args, format);
+	message_write(cf, &m, format, args);
+	va_end(args);
+	return (-1);
+}
+
+int
+conf_error_in(struct conf *cf, const struct conf_position *place, const char *format, ...)
+{
+	struct message m = { .level = LOG_EMERG, .at = place, .place = place };
 	va_list args;
 
 	va_start(args, format);
@@ -163,7 +176,7 @@ conf_error_errno(struct conf *cf, int error, const char *format, ...)
 int
 conf_error_mark(struct conf *cf, const char *format, ...)
 {
-	struct message m = { LOG_EMERG, &cf->lexer->mark, 0, NULL };
+	struct message m = { .level = LOG_EMERG, .at = &cf->lexer->mark };
 	va_list args;
 
 	va_start(args, format);
@@ -175,7 +188,7 @@ conf_error_mark(struct conf *cf, const char *format, ...)
 int
 conf_error_hint(struct conf *cf, const char *hint, const char *format, ...)
 {
-	struct message m = { LOG_EMERG, word_position(cf, 0), 0, hint };
+	struct message m = { .level = LOG_EMERG, .at = word_position(cf, 0), .hint = hint };
 	va_list args;
 
 	va_start(args, format);
@@ -187,7 +200,7 @@ conf_error_hint(struct conf *cf, const char *hint, const char *format, ...)
 void
 conf_warn(struct conf *cf, const char *format, ...)
 {
-	struct message m = { LOG_WARN, word_position(cf, 0), 0, NULL };
+	struct message m = { .level = LOG_WARN, .at = word_position(cf, 0) };
 	va_list args;
 
 	va_start(args, format);
@@ -198,7 +211,7 @@ conf_warn(struct conf *cf, const char *format, ...)
 void
 conf_warn_at(struct conf *cf, unsigned word, const char *format, ...)
 {
-	struct message m = { LOG_WARN, word_position(cf, word), 0, NULL };
+	struct message m = { .level = LOG_WARN, .at = word_position(cf, word) };
 	va_list args;
 
 	va_start(args, format);

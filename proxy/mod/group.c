@@ -325,8 +325,9 @@ server_resolve(struct conf *cf, const struct group *group, const struct group_se
 	    group->implicit ? group->default_port : 80, &addrs);
 
 	if (why != NULL)
-		return (conf_error(cf, "%s in upstream \"" STR_FMT "\" in " STR_FMT ":%u", why,
-		    STR_ARG(server->address), STR_ARG(server->file), server->line));
+		return (conf_error_in(cf,
+		    &(const struct conf_position){ server->file, server->line, 1 },
+		    "%s in upstream \"" STR_FMT "\"", why, STR_ARG(server->address)));
 	VEC_EACH(&addrs, struct addr, addr)
 		spec_add(cf, specs, addr, server->address, &server->options);
 	return (0);

@@ -105,6 +105,17 @@ warn_set(struct conf *cf, const struct conf_row *row, void *field)
 	return (0);
 }
 
+/* About line 2, whatever line is read. */
+static int
+before_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	const struct conf_position before = { cf->lexer->at.file, 2, 3 };
+
+	(void)row;
+	(void)field;
+	return (conf_error_in(cf, &before, "was wrong"));
+}
+
 static const struct conf_name mask_names[] = { { "one", 1 }, { "two", 2 }, { "four", 4 },
 	{ NULL, 0 } };
 
@@ -141,6 +152,7 @@ static const struct conf_row one_rows[] = {
 	    .set = row_note },
 	{ .name = "fail", INNER, .min = 1, .max = 1, .flags = CONF_REPEAT, .set = fail_set },
 	{ .name = "warn", INNER, .flags = CONF_REPEAT, .set = warn_set },
+	{ .name = "before", INNER, .flags = CONF_REPEAT, .set = before_set },
 	{ .name = "warm", INNER, .flags = CONF_UNBUILT, .set = warn_set },
 	{ .name = NULL }
 };
@@ -472,6 +484,10 @@ static const struct {
 	{ "outer {\n flag on\n number 3;\n}",
 	    "invalid number of arguments in \"flag\" directive in /c/f:3\n"
 	    "  /c/f:3:2\n     number 3;\n     ^\n" },
+	{ "outer {\n  x;\n}", "unknown directive \"x\" in /c/f:2\n"
+	    "  /c/f:2:3\n      x;\n      ^\n" },
+	{ "outer {\n  flag on;\n\nbefore; }", "was wrong in /c/f:2\n"
+	    "  /c/f:2:3\n      flag on;\n      ^\n" },
 	{ "outer { }\nflag on;", "\"flag\" directive is not allowed here in /c/f:2\n"
 	    "  /c/f:2:1\n    flag on;\n    ^\n  it is allowed in: outer inner\n" },
 };
