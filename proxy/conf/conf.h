@@ -22,7 +22,7 @@
 /* One struct of one module at one level, with what was set in it. */
 struct conf_values {
 	const struct conf_row *rows;	/* the module's table */
-	unsigned char *set;		/* per row: 0 unset, 1 inherited or default, 2 written here */
+	unsigned char *set;	/* per row: 0 unset, 1 inherited or default, 2 written here */
 	void *data;
 };
 
@@ -42,7 +42,10 @@ struct conf_vocabulary {
 struct conf_frame {
 	struct conf_frame *parent;	/* filled by conf_block() */
 	unsigned context;		/* one bit */
-	/* Where the fields of (module, scope) live here; NULL: no such struct, the row's set gets field NULL. */
+	/*
+	 * Where the fields of (module, scope) live here; NULL: no such struct, the row's set
+	 * gets field NULL.
+	 */
 	struct conf_values *(*values)(struct conf_frame *, unsigned module, unsigned scope);
 	void *owner;			/* e.g. the struct server being filled */
 };
@@ -53,7 +56,7 @@ struct conf {
 	struct conf_source *source;
 	const struct conf_vocabulary *vocabulary;
 	struct conf_frame *frame;	/* innermost */
-	struct str folder;		/* of the main file: includes, certificates, password files */
+	struct str folder;		/* of the main file: includes, certificates */
 	struct str prefix;		/* root, logs */
 
 	/* The directive under way; words[0] is its name. */
@@ -62,10 +65,10 @@ struct conf {
 	unsigned word_count;
 	enum lex_end end;		/* LEX_SEMICOLON or LEX_OPEN */
 
-	struct lexer *lexer;		/* of the file under way; NULL before and after reading */
+	struct lexer *lexer;		/* of the file under way; NULL: none is read */
 	unsigned include_depth;
 	unsigned block_depth;
-	struct vec files;		/* struct str: configuration files in order of first reading, for -T */
+	struct vec files;		/* struct str: in order of first reading, for -T */
 	unsigned errors, warnings;
 	bool caret;			/* -t: show the line and a caret under messages */
 	const struct log *log;		/* where messages go */
@@ -83,7 +86,8 @@ struct conf {
  * Reads file (absolute path) as the top level; frame is the main level.
  * 0, or -1 after conf_error().  cf->pool, temp, source, vocabulary, log must be set.
  */
-int	conf_read(struct conf *, struct str file, struct conf_frame *) __attribute__((warn_unused_result));
+int	conf_read(struct conf *, struct str file, struct conf_frame *)
+	    __attribute__((warn_unused_result));
 /* Reads a text given on the command line (-g). */
 int	conf_read_text(struct conf *, struct str text, struct conf_frame *)
 	    __attribute__((warn_unused_result));

@@ -16,7 +16,10 @@
 struct conf_source {
 	/* Whole file into pool (NUL behind).  -1 with errno. */
 	int (*read)(struct conf_source *, struct pool *, struct str path, struct str *bytes);
-	/* The names a glob pattern matches, sorted, as struct str pushed to names; none is no error. -1 with errno. */
+	/*
+	 * The names a glob pattern matches, sorted, as struct str pushed to names; none is no
+	 * error.  -1 with errno.
+	 */
 	int (*glob)(struct conf_source *, struct pool *, struct str pattern, struct vec *names);
 };
 
@@ -29,7 +32,8 @@ struct conf_source	*conf_source_files(struct pool *);
 struct str		 conf_source_record(struct conf_source *, struct pool *);
 /*
  * Answers from a record (which must outlive it), failures with the errno recorded; what was not
- * recorded is ENOENT.  NULL: the record is malformed (it crosses a process border: nothing in it is trusted).
+ * recorded is ENOENT.  NULL: the record is malformed (it crosses a process border: nothing
+ * in it is trusted).
  */
 struct conf_source	*conf_source_replay(struct pool *, struct str record);
 /*

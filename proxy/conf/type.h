@@ -27,7 +27,7 @@ struct conf_type {
 #define CONF_ANY	255	/* as max: no limit */
 
 enum conf_flags {
-	CONF_BLOCK = 1,		/* must open a block; the row's set calls conf_block() or conf_words() */
+	CONF_BLOCK = 1,		/* must open a block; set calls conf_block() or conf_words() */
 	CONF_REPEAT = 2,	/* may stand several times at one level; set is called each time */
 	CONF_OWN = 4,		/* not inherited and no default: only where it is written */
 	CONF_FLAG_ARG = 8,	/* a block is optional (reserved for "if"-like rows) */
@@ -41,9 +41,9 @@ struct conf_row {
 	unsigned char min, max;		/* arguments */
 	unsigned char scope;		/* which struct of the module holds the field */
 	unsigned char flags;
-	const struct conf_type *type;	/* may be NULL where set is given and no field is kept */
-	size_t offset;			/* of the field in that struct (type NULL: set gets the struct at 0) */
-	const char *dflt;		/* default in the language's own syntax; NULL: stays zero */
+	const struct conf_type *type;	/* may be NULL where set is given, no field kept */
+	size_t offset;			/* of the field (type NULL: set gets the struct) */
+	const char *dflt;		/* in the language's own syntax; NULL: zero */
 	const void *param;		/* e.g. the names of an enum */
 	conf_set set;			/* replaces type->set */
 };
@@ -55,7 +55,7 @@ struct conf_name {
 };
 
 extern const struct conf_type conf_flag;	/* bool, on|off */
-extern const struct conf_type conf_uint;	/* uint64_t; param: const struct conf_range * or NULL */
+extern const struct conf_type conf_uint;	/* uint64_t; param: struct conf_range or NULL */
 extern const struct conf_type conf_size;	/* uint64_t bytes, "8k" */
 extern const struct conf_type conf_msec;	/* uint64_t milliseconds, "1m 30s" */
 extern const struct conf_type conf_sec;		/* uint64_t whole seconds */
@@ -63,11 +63,13 @@ extern const struct conf_type conf_str;		/* struct str */
 extern const struct conf_type conf_enum;	/* unsigned; param: const struct conf_name[] */
 /* unsigned, values ored, those of repeated directives too; param: const struct conf_name[] */
 extern const struct conf_type conf_mask;
-extern const struct conf_type conf_strs;	/* struct vec of struct str, all arguments, CONF_REPEAT appends */
+/* struct vec of struct str, all arguments, CONF_REPEAT appends */
+extern const struct conf_type conf_strs;
 extern const struct conf_type conf_bufs;	/* struct conf_bufs: "4 8k" */
-extern const struct conf_type conf_custom_ptr;	/* void *; the row brings its own set; copied when inherited */
-extern const struct conf_type conf_custom_vec;	/* struct vec; the row brings its own set; inherited whole when unset */
-extern const struct conf_type conf_inert;	/* no field: checked for arity, silently without effect */
+/* void *, struct vec; the row brings its own set; inherited whole when unset */
+extern const struct conf_type conf_custom_ptr;
+extern const struct conf_type conf_custom_vec;
+extern const struct conf_type conf_inert;	/* no field: checked for arity, without effect */
 
 struct conf_bufs {
 	uint64_t count;
