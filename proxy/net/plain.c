@@ -47,6 +47,9 @@ conn_socket_recv(struct conn *c, struct iovec *iov, int count)
 		return (unread_recv(c, iov, count));
 	if (!c->read_ready)
 		return (c->peer_closed ? 0 : CONN_AGAIN);
+	/* Joining tells whatever came since, an end or a reset too: no call to hear EAGAIN. */
+	if (c->drained && !c->joined)
+		return (conn_read_blocked(c));
 	do {
 		n = count == 1 ? recv(c->fd, iov->iov_base, iov->iov_len, 0) :
 		    readv(c->fd, iov, count);

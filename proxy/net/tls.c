@@ -445,6 +445,24 @@ tls_fill(struct tls *t, char *to, size_t room, size_t taken_before)
 	return ((ssize_t)taken);
 }
 
+static bool
+tls_has_pending(const struct conn *c)
+{
+	return (c->tls->state < TLS_PLAIN_HTTP &&
+	    (SSL_pending(c->tls->ssl) > 0 || !chain_is_empty(&c->tls->early)));
+}
+
+/*
+ * After the handshake the first request is awaited as on an idle connection: the last read was
+ * short, so an event will tell, and no call is spent on hearing that nothing is there.
+ */
+static bool
+tls_is_fresh(const struct conn *c)
+{
+	return (c->received == 0 && c->joined && c->drained && !c->peer_closed &&
+	    chain_is_empty(&c->unread) && !tls_has_pending(c));
+}
+
 static ssize_t
 tls_recv(struct conn *c, struct iovec *iov, int count)
 {
@@ -456,6 +474,8 @@ tls_recv(struct conn *c, struct iovec *iov, int count)
 		return (CONN_AGAIN);
 	if (t->state >= TLS_PLAIN_HTTP)
 		return (CONN_FAILED);
+	if (t->state == TLS_OPEN && tls_is_fresh(c))
+		return (CONN_AGAIN);
 	for (int i = 0; i < count; i++)
 		room += iov[i].iov_len;
 	tls_begin(t, room);
@@ -472,13 +492,6 @@ tls_recv(struct conn *c, struct iovec *iov, int count)
 	}
 	tls_end(t);
 	return (taken);
-}
-
-static bool
-tls_has_pending(const struct conn *c)
-{
-	return (c->tls->state < TLS_PLAIN_HTTP &&
-	    (SSL_pending(c->tls->ssl) > 0 || !chain_is_empty(&c->tls->early)));
 }
 
 /* --- writing --- */
