@@ -56,9 +56,7 @@ session_queued(const struct request *r)
 static void
 rate_fire(struct timer *timer)
 {
-	struct session *s = list_item(timer, struct session, rate_timer);
-
-	session_flush(s);
+	session_out_event(list_item(timer, struct session, rate_timer));
 }
 
 static void
