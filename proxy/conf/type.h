@@ -27,7 +27,7 @@ struct conf_type {
 #define CONF_ANY	255	/* as max: no limit */
 
 enum conf_flags {
-	CONF_BLOCK = 1,		/* must open a block; set calls conf_block() or conf_words() */
+	CONF_BLOCK = 1,		/* opens a block; set calls conf_block() or conf_words() */
 	CONF_REPEAT = 2,	/* may stand several times at one level; set is called each time */
 	CONF_OWN = 4,		/* not inherited and no default: only where it is written */
 	CONF_FLAG_ARG = 8,	/* a block is optional (reserved for "if"-like rows) */
