@@ -10,6 +10,38 @@ struct charset_location {
 	struct vec types;	/* struct str */
 };
 
+/* What "charset" names anywhere: only such may be asked for by X-Accel-Charset. */
+struct charset_main {
+	struct vec names;	/* struct str */
+};
+
+bool
+charset_is_declared(const struct http_conf *http, struct str charset)
+{
+	const struct charset_main *main = main_conf(http, charset_module);
+
+	VEC_EACH(&main->names, struct str, it)
+		if (str_eq_ci(*it, charset))
+			return (true);
+	return (false);
+}
+
+static int
+charset_init_location(struct conf *cf, struct location *loc)
+{
+	const struct charset_location *conf = location_conf(loc, charset_module);
+	struct charset_main *main = main_conf(loc->http, charset_module);
+
+	if (conf->charset == NULL || !tpl_is_literal(conf->charset) ||
+	    str_eq(tpl_text(conf->charset), STR("off")) ||
+	    charset_is_declared(loc->http, tpl_text(conf->charset)))
+		return (0);
+	if (main->names.size == 0)
+		main->names = VEC_OF(struct str);
+	*(struct str *)vec_push(&main->names, cf->pool) = tpl_text(conf->charset);
+	return (0);
+}
+
 /* text/html is in every list, as in nginx. */
 static bool
 charset_type_listed(const struct charset_location *conf, struct str type)
@@ -69,6 +101,8 @@ static const struct conf_row charset_rows[] = {
 
 struct module charset_module = {
 	.name = "charset",
-	.size = { [SCOPE_LOCATION] = sizeof(struct charset_location) },
+	.size = { [SCOPE_MAIN] = sizeof(struct charset_main),
+	    [SCOPE_LOCATION] = sizeof(struct charset_location) },
 	.rows = charset_rows,
+	.init_location = charset_init_location,
 };

@@ -50,6 +50,8 @@ enum step_result	gzip_static_step(struct request *);
 enum step_result	static_step(struct request *);
 extern const struct filter conditional_filter;
 extern const struct filter charset_filter;
+/* X-Accel-Charset may name it: some "charset" of the configuration does. */
+bool	charset_is_declared(const struct http_conf *, struct str);
 extern const struct filter gzip_filter;
 extern const struct filter ranges_filter;
 

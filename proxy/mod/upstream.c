@@ -358,7 +358,7 @@ pick_of_addrs(struct upstream *u, struct peer_try *peer)
 static enum step_result
 upstream_next_peer(struct upstream *u)
 {
-	struct peer_try peer = { NULL };
+	struct peer_try peer = { .peer = NULL };
 
 	for (;;) {
 		if (u->target.group != NULL ? !pick_of_group(u, &peer) : !pick_of_addrs(u, &peer)) {

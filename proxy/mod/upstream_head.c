@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "http/response.h"
 #include "http/uri.h"
+#include "mod/modules.h"
 
 /* Never passed on: the connection is ours, the length is written anew. */
 #define FIELDS_OURS							\
@@ -84,6 +85,19 @@ head_limit_rate(struct upstream *u)
 	}
 }
 
+/* X-Accel-Charset. */
+static void
+head_charset(struct upstream *u)
+{
+	const struct field *f = fields_get(&u->answer, FIELD_X_ACCEL_CHARSET);
+	struct response *out = &u->r->out;
+
+	if (f != NULL && (u->settings->ignore_headers & IGNORE_XA_CHARSET) == 0 &&
+	    out->content_type.n > 0 && str_chr(out->content_type, ';') == SIZE_MAX &&
+	    charset_is_declared(u->r->http, f->value))
+		out->charset = f->value;
+}
+
 /* A length that the answer to HEAD, or a 304, speaks of. */
 static int64_t
 head_length(const struct upstream *u, const struct framing *framing)
@@ -134,6 +148,7 @@ upstream_head_out(struct upstream *u, const struct response_head *head,
 		field_pass(u, f);
 	}
 	head_limit_rate(u);
+	head_charset(u);
 	if (u->protocol->own_date)
 		head_own_date(u);
 }
@@ -156,6 +171,7 @@ upstream_head_redirects(struct upstream *u, struct str *uri)
 				field_pass(u, g);
 	}
 	head_limit_rate(u);
+	head_charset(u);
 	u->r->out.status = 200;
 	*uri = f->value;
 	return (true);
