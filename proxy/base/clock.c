@@ -112,10 +112,17 @@ days_from_civil(struct civil c)
 #define DAY		86400
 #define YEAR_9999	253402300799LL	/* last second that four digits can say */
 
+static void
+put_two_digits(char *out, unsigned n)
+{
+	out[0] = (char)('0' + n / 10);
+	out[1] = (char)('0' + n % 10);
+}
+
+/* Written for every answer with a file's time: no printf. */
 void
 clock_format_http(time_t t, char out[static CLOCK_HTTP_DATE_LEN + 1])
 {
-	char text[64];
 	unsigned second, weekday;
 	struct civil c;
 	int64_t days;
@@ -129,11 +136,15 @@ clock_format_http(time_t t, char out[static CLOCK_HTTP_DATE_LEN + 1])
 	second = (unsigned)(t % DAY);
 	weekday = (unsigned)((days + 4) % 7);	/* 1970-01-01 was a Thursday */
 	c = civil_from_days(days);
-	(void)snprintf(text, sizeof(text), "%s, %02u %s %04u %02u:%02u:%02u GMT",
-	    day_names[weekday], c.day, month_names[c.month - 1], (unsigned)c.year,
-	    second / 3600, second / 60 % 60, second % 60);
-	memcpy(out, text, CLOCK_HTTP_DATE_LEN);
-	out[CLOCK_HTTP_DATE_LEN] = '\0';
+	memcpy(out, "Thu, 01 Jan 1970 00:00:00 GMT", CLOCK_HTTP_DATE_LEN + 1);
+	memcpy(out, day_names[weekday], 3);
+	put_two_digits(out + 5, c.day);
+	memcpy(out + 8, month_names[c.month - 1], 3);
+	put_two_digits(out + 12, (unsigned)c.year / 100);
+	put_two_digits(out + 14, (unsigned)c.year % 100);
+	put_two_digits(out + 17, second / 3600);
+	put_two_digits(out + 20, second / 60 % 60);
+	put_two_digits(out + 23, second % 60);
 }
 
 /* True when the stamp is of this second; otherwise it is marked so and must be written. */
