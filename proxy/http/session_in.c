@@ -79,6 +79,8 @@ head_fill(struct session *s)
 		chain_drop(&s->in, used);
 		return (true);
 	}
+	if (s->state == SESSION_IDLE && conn_is_quiet(s->conn))
+		return (false);
 	n = conn_recv(s->conn, &iov, 1);
 	if (n == CONN_AGAIN)
 		return (false);

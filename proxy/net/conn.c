@@ -484,6 +484,12 @@ conn_has_pending(const struct conn *c)
 	    (c->ops->has_pending != NULL && c->ops->has_pending(c)));
 }
 
+bool
+conn_is_quiet(const struct conn *c)
+{
+	return (c->joined && c->drained && !c->peer_closed && !conn_has_pending(c));
+}
+
 void
 conn_shutdown(struct conn *c)
 {

@@ -112,6 +112,13 @@ void		 conn_ready_later(struct conn *, unsigned events);
 /* True while bytes are waiting inside TLS that no event will announce. */
 bool		 conn_has_pending(const struct conn *);
 
+/*
+ * True: the last read left room and nothing was reported since, so a READ event will come with
+ * whatever comes.  For one who awaits a new message (and not the rest of one: data and a reset may
+ * arrive as one event): waiting is enough, a read would only hear CONN_AGAIN.
+ */
+bool		 conn_is_quiet(const struct conn *);
+
 /* FIN (TLS: close_notify first).  Reading goes on. */
 void		 conn_shutdown(struct conn *);
 /* Ends it; the handler is not called again; freed at the end of the turn.  reset: RST instead of FIN. */

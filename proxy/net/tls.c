@@ -452,17 +452,6 @@ tls_has_pending(const struct conn *c)
 	    (SSL_pending(c->tls->ssl) > 0 || !chain_is_empty(&c->tls->early)));
 }
 
-/*
- * After the handshake the first request is awaited as on an idle connection: the last read was
- * short, so an event will tell, and no call is spent on hearing that nothing is there.
- */
-static bool
-tls_is_fresh(const struct conn *c)
-{
-	return (c->received == 0 && c->joined && c->drained && !c->peer_closed &&
-	    chain_is_empty(&c->unread) && !tls_has_pending(c));
-}
-
 static ssize_t
 tls_recv(struct conn *c, struct iovec *iov, int count)
 {
@@ -474,8 +463,6 @@ tls_recv(struct conn *c, struct iovec *iov, int count)
 		return (CONN_AGAIN);
 	if (t->state >= TLS_PLAIN_HTTP)
 		return (CONN_FAILED);
-	if (t->state == TLS_OPEN && tls_is_fresh(c))
-		return (CONN_AGAIN);
 	for (int i = 0; i < count; i++)
 		room += iov[i].iov_len;
 	tls_begin(t, room);

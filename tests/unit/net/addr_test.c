@@ -2,6 +2,9 @@
 #include "net/addr.h"
 #include "../unit.h"
 
+#include <netdb.h>
+#include <string.h>
+
 static const struct literal {
 	const char *text;
 	unsigned dflt;
@@ -132,6 +135,18 @@ static const struct resolution {
 	{ "unix:", "no path in the unix domain socket" },
 };
 
+/* A bare root, as debootstrap makes it, has no /etc/hosts. */
+static bool
+localhost_is_known(void)
+{
+	struct addrinfo *found;
+
+	if (getaddrinfo("localhost", NULL, NULL, &found) != 0)
+		return (false);
+	freeaddrinfo(found);
+	return (true);
+}
+
 START_TEST(names_are_resolved)
 {
 	const struct resolution *r = &resolutions[_i];
@@ -139,7 +154,9 @@ START_TEST(names_are_resolved)
 	struct vec out = VEC_OF(struct addr);
 	const char *wrong = addr_resolve(pool, str_from(r->text), 80, &out);
 
-	if (r->wrong == NULL) {
+	if (strcmp(r->text, "localhost:81") == 0 && !localhost_is_known()) {
+		ck_assert_str_eq(wrong, "host not found");
+	} else if (r->wrong == NULL) {
 		ck_assert_ptr_null(wrong);
 		ck_assert_uint_ge(out.count, 1);
 		if (!addr_is_unix(vec_at(&out, struct addr, 0)))

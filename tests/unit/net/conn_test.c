@@ -95,6 +95,34 @@ START_TEST(read_that_blocks_gets_an_event)
 }
 END_TEST
 
+/* Waiting without a read that would hear EAGAIN: right only where an event is sure to come. */
+START_TEST(quiet_means_an_event_comes)
+{
+	struct conn *c = opened();
+
+	ck_assert(!conn_is_quiet(c));
+	fd_write(fds[1], "abc", 3);
+	fd_wait(fds[0], POLLIN);
+	ck_assert_int_eq(recv_text(c, bytes, 2), 2);
+	conn_watch(c);
+	ck_assert(!conn_is_quiet(c));	/* the read was full */
+	ck_assert_int_eq(recv_text(c, bytes, 2), 1);
+	ck_assert(conn_is_quiet(c));
+	conn_unread(c, STR("c"));
+	ck_assert(!conn_is_quiet(c));
+	ck_assert_int_eq(recv_text(c, bytes, 2), 1);
+	turn_idle(loop);	/* the edges of what was read */
+	ck_assert_int_eq(recv_text(c, bytes, 2), CONN_AGAIN);
+	fd_write(fds[1], "d", 1);
+	TURN_UNTIL(loop, !conn_is_quiet(c));
+	ck_assert_int_eq(recv_text(c, bytes, 2), 1);
+	ck_assert(conn_is_quiet(c));
+	shutdown(fds[1], SHUT_WR);
+	TURN_UNTIL(loop, !conn_is_quiet(c));
+	conn_close(c, false);
+}
+END_TEST
+
 START_TEST(data_and_fin_in_one_edge)
 {
 	struct conn *c = opened();
@@ -740,6 +768,7 @@ add(TCase *t)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, short_exchange_never_joins);
 	tcase_add_test(t, read_that_blocks_gets_an_event);
+	tcase_add_test(t, quiet_means_an_event_comes);
 	tcase_add_test(t, data_and_fin_in_one_edge);
 	tcase_add_test(t, unjoined_end_is_told_on_watch);
 	tcase_add_test(t, what_was_left_behind_is_told_on_watch);
