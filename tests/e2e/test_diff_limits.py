@@ -38,6 +38,7 @@ server {
     location /reqdry/ { limit_req zone=slow; limit_req_dry_run on; alias @www@/; }
     location /reqlog/ { limit_req zone=slow; limit_req_log_level notice; alias @www@/; }
     location /rate/ { limit_rate 200k; alias @www@/; }
+    location /ratelarge/ { limit_rate 2m; alias @www@/; }
     location /rateafter/ { limit_rate 2m; limit_rate_after 1m; alias @www@/; }
     location /ratevar/ { set $limit_rate 200k; alias @www@/; }
     location /ratedyn/ { limit_rate $arg_r; alias @www@/; }
@@ -147,7 +148,7 @@ def test_limit_messages(pair):
 
 
 @pytest.mark.parametrize("path, least, most", [
-    ("/rate/style.css", 0.0, 0.8), ("/rateafter/big.bin", 0.3, 2.2), ("/ratevar/app.js", 0.0, 0.8),
+    ("/rate/style.css", 0.0, 0.8), ("/ratelarge/big.bin", 0.4, 2.6), ("/rateafter/big.bin", 0.3, 2.2), ("/ratevar/app.js", 0.0, 0.8),
     ("/ratedyn/big.bin?r=0", 0.0, 2.0), ("/ratedyn/big.bin?r=2m", 0.4, 2.6)])
 def test_limit_rate(pair, path, least, most):
     for one in pair.servers.values():
