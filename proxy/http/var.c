@@ -171,24 +171,39 @@ var_bind(const struct var_table *table, struct var *var)
 	return (true);
 }
 
+/* The error stands where the name was used first. */
+static int
+var_unknown(struct conf *cf, const struct var *var)
+{
+	struct conf_word word = { .text = var->name, .at = var->at };
+	struct lexer *lexer = cf->lexer, there;
+	bool caret = cf->caret;
+
+	cf->words = &word;
+	cf->word_count = 1;
+	if (lexer != NULL && var->at.file.n > 0) {
+		there = *lexer;
+		there.at = var->at;
+		cf->lexer = &there;
+		/* The source line can only be shown of the file under way. */
+		cf->caret = caret && str_eq(lexer->at.file, var->at.file);
+	}
+	conf_error(cf, "unknown \"" STR_FMT "\" variable", STR_ARG(var->name));
+	cf->lexer = lexer;
+	cf->caret = caret;
+	cf->words = NULL;
+	cf->word_count = 0;
+	return (-1);
+}
+
 int
 var_table_close(struct conf *cf, struct http_conf *http)
 {
 	struct var_table *table = http->vars;
 
-	VEC_EACH(&table->vars, struct var, var) {
-		struct conf_word word = { .text = var->name, .at = var->at };
-
-		if (var_bind(table, var))
-			continue;
-		/* The caret goes where the name was used first. */
-		cf->words = &word;
-		cf->word_count = 1;
-		conf_error(cf, "unknown \"" STR_FMT "\" variable", STR_ARG(var->name));
-		cf->words = NULL;
-		cf->word_count = 0;
-		return (-1);
-	}
+	VEC_EACH(&table->vars, struct var, var)
+		if (!var_bind(table, var))
+			return (var_unknown(cf, var));
 	return (0);
 }
 

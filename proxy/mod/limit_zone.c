@@ -97,6 +97,11 @@ limit_zone_declare(struct conf *cf, struct vec *zones, unsigned i)
 		return (NULL);
 	}
 	name.n = colon;
+	if (name.n == 0) {
+		conf_error(cf, "\"" STR_FMT "\" must have \"zone\" parameter",
+		    STR_ARG(cf->words[0].text));
+		return (NULL);
+	}
 	if (size < ZONE_MIN) {
 		conf_error_at(cf, i, "zone \"" STR_FMT "\" is too small", STR_ARG(word));
 		return (NULL);

@@ -472,7 +472,7 @@ static int
 if_set(struct conf *cf, const struct conf_row *row, void *field)
 {
 	struct location *around = conf_location(cf), *inside;
-	bool in_server = (cf->frame->context & (CTX_SERVER | CTX_IF_SERVER)) != 0;
+	bool in_server = cf->frame->context == CTX_SERVER;
 	struct vec *program = program_here(cf);
 	size_t number = program->count;
 	struct condition *condition;
@@ -507,7 +507,7 @@ static const struct conf_row rewrite_rows[] = {
 	    .scope = SCOPE_LOCATION, .flags = CONF_REPEAT | CONF_OWN, .set = set_set },
 	{ .name = "break", .contexts = CTX_PROGRAM,
 	    .scope = SCOPE_LOCATION, .flags = CONF_REPEAT | CONF_OWN, .set = break_set },
-	{ .name = "if", .contexts = CTX_PROGRAM, .min = 1, .max = CONF_ANY,
+	{ .name = "if", .contexts = CTX_SERVER | CTX_LOCATION, .min = 1, .max = CONF_ANY,
 	    .scope = SCOPE_LOCATION, .flags = CONF_BLOCK | CONF_REPEAT | CONF_OWN, .set = if_set },
 	{ .name = "rewrite_log", .contexts = CTX_HSLI | CTX_IF_SERVER, .min = 1, .max = 1,
 	    .scope = SCOPE_LOCATION, .type = &conf_flag,
