@@ -241,13 +241,14 @@ var_evaluate(struct request *r, const struct var *var, struct var_slot *slot, st
 bool
 var_value(struct request *r, int index, struct str *value)
 {
+	const struct vec *vars = &r->http->vars->vars;
 	struct var_slot *slot = &r->vars[index];
 
 	if (slot->state == VAR_VALUE || slot->state == VAR_NONE) {
 		*value = slot->value;
 		return (slot->state == VAR_VALUE);
 	}
-	return (var_evaluate(r, vec_at(&r->http->vars->vars, const struct var, index), slot, value));
+	return (var_evaluate(r, vec_at(vars, const struct var, index), slot, value));
 }
 
 bool

@@ -125,7 +125,8 @@ get_joined(struct request *r, const void *param, struct str name, struct str *va
 	enum field_id id = (enum field_id)PARAM_OF(param);
 
 	UNUSED(name);
-	return (give_joined(r, &r->in.fields, id, id == FIELD_COOKIE ? STR("; ") : STR(", "), value));
+	return (give_joined(r, &r->in.fields, id, id == FIELD_COOKIE ? STR("; ") : STR(", "),
+	    value));
 }
 
 /* "x_thing" names "X-Thing". */
@@ -444,7 +445,9 @@ get_tcpinfo(struct request *r, const void *param, struct str name, struct str *v
 }
 
 /* One side of what the PROXY protocol said. */
-enum proxied_part { PROXIED_CLIENT_ADDR, PROXIED_CLIENT_PORT, PROXIED_SERVER_ADDR, PROXIED_SERVER_PORT };
+enum proxied_part {
+	PROXIED_CLIENT_ADDR, PROXIED_CLIENT_PORT, PROXIED_SERVER_ADDR, PROXIED_SERVER_PORT
+};
 
 static bool
 get_proxied(struct request *r, const void *param, struct str name, struct str *value)

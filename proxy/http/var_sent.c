@@ -181,10 +181,12 @@ static const struct var_row var_sent_rows[] = {
 	{ "sent_http_connection", get_sent_connection, NULL, VAR_NOCACHE, NULL },
 	{ "sent_http_keep_alive", get_sent_keep_alive, NULL, VAR_NOCACHE, NULL },
 	{ "sent_http_transfer_encoding", get_sent_transfer_encoding, NULL, VAR_NOCACHE, NULL },
-	{ "sent_http_cache_control", get_sent_joined, PARAM(FIELD_CACHE_CONTROL), VAR_NOCACHE, NULL },
+	{ "sent_http_cache_control", get_sent_joined, PARAM(FIELD_CACHE_CONTROL), VAR_NOCACHE,
+	    NULL },
 	{ "sent_http_link", get_sent_joined, PARAM(FIELD_LINK), VAR_NOCACHE, NULL },
 	{ "sent_http_", get_sent_field, REQUEST_FIELD(out.fields), VAR_PREFIX | VAR_NOCACHE, NULL },
-	{ "sent_trailer_", get_sent_field, REQUEST_FIELD(out.trailers), VAR_PREFIX | VAR_NOCACHE, NULL },
+	{ "sent_trailer_", get_sent_field, REQUEST_FIELD(out.trailers), VAR_PREFIX | VAR_NOCACHE,
+	    NULL },
 	{ NULL, NULL, NULL, 0, NULL }
 };
 

@@ -177,8 +177,11 @@ method_named(struct str name)
 
 	if (name.n > sizeof(upper))
 		return (METHOD_OTHER);
-	for (size_t i = 0; i < name.n; i++)
-		upper[i] = name.p[i] >= 'a' && name.p[i] <= 'z' ? (char)(name.p[i] - 32) : name.p[i];
+	for (size_t i = 0; i < name.n; i++) {
+		char c = name.p[i];
+
+		upper[i] = c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
+	}
 	return (method_of(str_make(upper, name.n)));
 }
 

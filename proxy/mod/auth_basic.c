@@ -246,8 +246,8 @@ static const struct conf_row auth_rows[] = {
 	{ .name = "auth_basic", .contexts = CTX_HSL | CTX_LIMIT_EXCEPT, .min = 1, .max = 1,
 	    .scope = SCOPE_LOCATION, .type = &conf_tpl,
 	    .offset = offsetof(struct auth_location, realm) },
-	{ .name = "auth_basic_user_file", .contexts = CTX_HSL | CTX_LIMIT_EXCEPT, .min = 1, .max = 1,
-	    .scope = SCOPE_LOCATION, .type = &conf_custom_ptr,
+	{ .name = "auth_basic_user_file", .contexts = CTX_HSL | CTX_LIMIT_EXCEPT, .min = 1,
+	    .max = 1, .scope = SCOPE_LOCATION, .type = &conf_custom_ptr,
 	    .offset = offsetof(struct auth_location, file), .set = file_set },
 	{ .name = NULL }
 };

@@ -253,8 +253,8 @@ geo_flag(struct conf *cf, struct geo *geo)
 	if (!str_eq(cf->words[0].text, STR("ranges")))
 		return (conf_error(cf, "invalid number of the geo parameters"));
 	if (geo->started)
-		return (conf_error(cf, "the \"ranges\" directive must be the first directive inside "
-		    "\"geo\" block"));
+		return (conf_error(cf, "the \"ranges\" directive must be the first directive "
+		    "inside \"geo\" block"));
 	geo->ranges = true;
 	return (0);
 }

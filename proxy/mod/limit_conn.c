@@ -127,8 +127,9 @@ limit_refuse(struct request *r, const struct limit_conn_location *conf,
     const struct limit_zone *zone, enum take answer, int variable)
 {
 	if (answer == TAKE_BUSY)
-		request_log(r, (enum log_level)conf->log_level, 0, "limiting connections%s by zone \""
-		    STR_FMT "\"", conf->dry_run ? ", dry run," : "", STR_ARG(zone->name));
+		request_log(r, (enum log_level)conf->log_level, 0,
+		    "limiting connections%s by zone \"" STR_FMT "\"",
+		    conf->dry_run ? ", dry run," : "", STR_ARG(zone->name));
 	else
 		request_log(r, LOG_ALERT, 0, "could not allocate node in limit_conn zone \"" STR_FMT
 		    "\"", STR_ARG(zone->name));

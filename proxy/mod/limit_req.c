@@ -276,7 +276,8 @@ log_limit(struct request *r, const struct limit_req_location *conf, const struct
 	unsigned level = refused || conf->log_level == LOG_INFO ? conf->log_level :
 	    conf->log_level + 1;
 
-	request_log(r, (enum log_level)level, 0, "%s%s, excess: %llu.%03u%s by zone \"" STR_FMT "\"",
+	request_log(r, (enum log_level)level, 0,
+	    "%s%s, excess: %llu.%03u%s by zone \"" STR_FMT "\"",
 	    refused ? "limiting requests" : "delaying request", conf->dry_run ? ", dry run" : "",
 	    (unsigned long long)(run->excess / 1000), (unsigned)(run->excess % 1000),
 	    refused ? "" : ",", STR_ARG(run->limit->zone->name));
@@ -408,7 +409,8 @@ zone_set(struct conf *cf, const struct conf_row *row, void *field)
 			return (conf_error_at(cf, i, "invalid parameter \"" STR_FMT "\"",
 			    STR_ARG(word)));
 		} else if (!rate_parse(str_skip(word, 5), &rate)) {
-			return (conf_error_at(cf, i, "invalid rate \"" STR_FMT "\"", STR_ARG(word)));
+			return (conf_error_at(cf, i, "invalid rate \"" STR_FMT "\"",
+			    STR_ARG(word)));
 		}
 	}
 	if (zone == NULL)

@@ -16,7 +16,7 @@
 #include "mod/rewrite_if.h"
 
 struct rewrite_location {
-	struct vec ops;		/* struct rewrite_op; of servers and locations, "if" has none of its own */
+	struct vec ops;		/* struct rewrite_op; an "if" has none of its own */
 	bool log;
 	bool uninitialized_warn;
 };
@@ -31,7 +31,9 @@ struct rewrite_run {
 	enum step_result result;	/* where stopped */
 };
 
-enum rewrite_flag { REWRITE_STOP = 1, REWRITE_BREAK = 2, REWRITE_KEEP_ARGS = 4, REWRITE_HAS_ARGS = 8 };
+enum rewrite_flag {
+	REWRITE_STOP = 1, REWRITE_BREAK = 2, REWRITE_KEEP_ARGS = 4, REWRITE_HAS_ARGS = 8
+};
 
 struct rewrite_op {
 	void (*run)(struct rewrite_run *, const struct rewrite_op *);
@@ -42,7 +44,7 @@ struct rewrite_op {
 	unsigned status;		/* return; rewrite: of the redirect, 0: none */
 	unsigned flags;
 	struct condition *condition;	/* if */
-	struct location *location;	/* if: whose settings hold from there on; NULL in a server */
+	struct location *location;	/* if: whose settings hold then; NULL in a server */
 	size_t next;			/* if: where to go on when the condition does not hold */
 };
 
