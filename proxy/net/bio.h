@@ -40,7 +40,10 @@ BIO	*wire_bio_new(struct wire *);
 ssize_t	 wire_fill(struct wire *);
 /* Before the call ends: what was not taken goes back to the conn. */
 void	 wire_settle(struct wire *);
-/* Sends what was collected.  True: all of it; false: blocked (an event will come) or failed (conn->error). */
+/*
+ * Sends what was collected.  True: all of it; false: blocked (an event will come) or failed
+ * (conn->error).
+ */
 bool	 wire_flush(struct wire *);
 
 #endif

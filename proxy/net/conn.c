@@ -531,7 +531,8 @@ conn_is_reset(struct conn *c)
 	int error = 0;
 	socklen_t len = sizeof(error);
 
-	if (c->error == 0 && getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error != 0)
+	if (c->error == 0 && getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 &&
+	    error != 0)
 		conn_fail(c, error, "recv");
 	return (c->error != 0);
 }

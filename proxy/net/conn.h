@@ -78,10 +78,14 @@ struct conn	*conn_open(struct loop *, int fd, const struct addr *peer);
  * conn->connecting the first event tells the result: CONN_WRITE or CONN_ERROR.  Unix sockets
  * connect at once: connecting is then false and no event is promised.
  */
-struct conn	*conn_connect(struct loop *, const struct addr *, const struct addr *local, int *error);
+struct conn	*conn_connect(struct loop *, const struct addr *, const struct addr *local,
+		    int *error);
 void		 conn_set_handler(struct conn *, conn_handler, void *arg);
 
-/* > 0: bytes; 0: the peer ended cleanly; CONN_AGAIN (registered, an event will come); CONN_FAILED. */
+/*
+ * > 0: bytes; 0: the peer ended cleanly; CONN_AGAIN (registered, an event will come);
+ * CONN_FAILED.
+ */
 ssize_t		 conn_recv(struct conn *, struct iovec *, int count);
 /*
  * Appends up to max bytes to to (one read of blocks, at most 256 KiB).  Results as conn_recv.
@@ -121,7 +125,10 @@ bool		 conn_is_quiet(const struct conn *);
 
 /* FIN (TLS: close_notify first).  Reading goes on. */
 void		 conn_shutdown(struct conn *);
-/* Ends it; the handler is not called again; freed at the end of the turn.  reset: RST instead of FIN. */
+/*
+ * Ends it; the handler is not called again; freed at the end of the turn.  reset: RST instead of
+ * FIN.
+ */
 void		 conn_close(struct conn *, bool reset);
 
 void		 conn_set_nodelay(struct conn *, bool);

@@ -11,7 +11,10 @@ struct conn_ops {
 	/* As conn_recv() and conn_send(), without the statistics. */
 	ssize_t	(*recv)(struct conn *, struct iovec *, int count);
 	ssize_t	(*send)(struct conn *, struct chain *, uint64_t max);
-	/* The socket is writable again: sends what the layer itself holds.  False: blocked again, or failed. */
+	/*
+	 * The socket is writable again: sends what the layer itself holds.  False: blocked again,
+	 * or failed.
+	 */
 	bool	(*flush)(struct conn *);
 	bool	(*has_pending)(const struct conn *);
 	void	(*shutdown)(struct conn *);
@@ -21,7 +24,10 @@ struct conn_ops {
 
 extern const struct conn_ops plain_ops;
 
-/* I/O would block: the flag is cleared and the loop joined.  Return what the operation returns then. */
+/*
+ * I/O would block: the flag is cleared and the loop joined.  Return what the operation returns
+ * then.
+ */
 ssize_t	conn_read_blocked(struct conn *);	/* CONN_AGAIN, CONN_FAILED when joining failed */
 bool	conn_write_blocked(struct conn *);	/* false: joining failed */
 ssize_t	conn_fail(struct conn *, int error, const char *call);	/* CONN_FAILED */

@@ -105,7 +105,10 @@ listener_apply(int fd, const struct addr *addr, const struct listen_options *opt
 		return (-1);
 	if (addr_is_unix(addr))
 		return (0);
-	/* Accepted sockets inherit it (as they do the buffer sizes and keep-alive): no call for each. */
+	/*
+	 * Accepted sockets inherit it (as they do the buffer sizes and keep-alive): no call for
+	 * each.
+	 */
 	set[n++] = (struct socket_option){ IPPROTO_TCP, TCP_NODELAY, 1, "TCP_NODELAY", true };
 	set[n++] = (struct socket_option){ IPPROTO_TCP, TCP_DEFER_ACCEPT, opt->deferred,
 	    "TCP_DEFER_ACCEPT", true };

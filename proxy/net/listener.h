@@ -22,8 +22,8 @@ struct listen_options {
 
 /*
  * Binds `count` sockets to addr (count 1 for unix): the first without SO_REUSEPORT so that a second
- * start fails with EADDRINUSE, then it gets the option and the others join.  0, or -1 with errno and
- * *failed_call.
+ * start fails with EADDRINUSE, then it gets the option and the others join.  0, or -1 with errno
+ * and *failed_call.
  */
 int	listener_bind(const struct addr *, const struct listen_options *, int *fds, unsigned count,
 	    const char **failed_call);
@@ -35,7 +35,10 @@ struct listener;
 /* accepted: a non-blocking, close-on-exec descriptor, owned by the callee. */
 typedef void (*listener_accepted)(int fd, const struct addr *peer, void *arg);
 
-/* Accepts on this loop.  shared: others accept from the same socket (level-triggered, one accept a wake). fd is not owned. */
+/*
+ * Accepts on this loop.  shared: others accept from the same socket (level-triggered, one accept
+ * a wake). fd is not owned.
+ */
 struct listener	*listener_new(struct loop *, int fd, bool shared, listener_accepted, void *arg);
 /* Stops accepting for msec (EMFILE: 100; worker_connections reached); 0: until listener_resume. */
 void		 listener_pause(struct listener *, unsigned msec);

@@ -245,6 +245,8 @@ arm_wheel(struct loop *l)
 	uint64_t next = wheel_next(&l->wheel), now = clock_mono_ms(), wait;
 	struct timeval tv;
 
+	if (log_due() < next)
+		next = log_due();
 	if (next >= l->wheel_wakes_at)
 		return;
 	wait = next > now ? next - now : 0;

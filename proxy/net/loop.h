@@ -17,7 +17,8 @@
 struct loop;
 struct event_base;
 
-struct loop		*loop_new(unsigned index);	/* NULL after logging (missing ET or EARLY_CLOSE) */
+/* NULL after logging (missing ET or EARLY_CLOSE) */
+struct loop		*loop_new(unsigned index);
 void			 loop_free(struct loop *);
 /* Runs until loop_stop(). */
 void			 loop_run(struct loop *);
@@ -66,14 +67,20 @@ timer_is_armed(const struct timer *t)
 	return (t->deadline != 0);
 }
 
-/* Work for later on this loop: `ready` runs after the events of this turn (again next turn if it re-adds itself), `end` before the logs are flushed. Zeroed is idle. */
+/*
+ * Work for later on this loop: `ready` runs after the events of this turn (again next turn if it
+ * re-adds itself), `end` before the logs are flushed. Zeroed is idle.
+ */
 struct task {
 	struct list link;
 	void (*run)(struct task *);
 };
 void	loop_ready(struct loop *, struct task *);	/* adding twice is adding once */
 void	loop_at_end(struct loop *, struct task *);
-/* Runs once, on the loop's thread, when loop_run() ends (loop_free() where it never ran), last added first: for what a thread caches. */
+/*
+ * Runs once, on the loop's thread, when loop_run() ends (loop_free() where it never ran), last
+ * added first: for what a thread caches.
+ */
 void	loop_at_exit(struct loop *, struct task *);
 void	task_cancel(struct task *);	/* idle is allowed */
 

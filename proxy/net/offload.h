@@ -17,8 +17,12 @@ struct offload_job {
 };
 
 int	offload_start(void);			/* -1 with errno */
-void	offload_submit(struct offload_job *);	/* the job must stay alive until done() or freed() */
-/* After this done() is not called; released(job) is, once nothing refers to the job any more, on loop. */
+/* the job must stay alive until done() or freed() */
+void	offload_submit(struct offload_job *);
+/*
+ * After this done() is not called; released(job) is, once nothing refers to the job any more, on
+ * loop.
+ */
 void	offload_cancel(struct offload_job *, void (*released)(struct offload_job *));
 void	offload_stop(void);			/* waits for the job under way */
 

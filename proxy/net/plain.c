@@ -109,7 +109,9 @@ memory_send(struct conn *c, const struct chain *chain, uint64_t max)
 	return (conn_socket_send(c, iov, count, want < max && want < chain->bytes));
 }
 
-/* The slice in front.  A short count may mean a full socket or a short file: the next call tells. */
+/*
+ * The slice in front.  A short count may mean a full socket or a short file: the next call tells.
+ */
 static ssize_t
 slice_send(struct conn *c, const struct buf *b, uint64_t max)
 {

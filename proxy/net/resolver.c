@@ -521,7 +521,8 @@ resolver_open_channel(struct resolver *r, const struct resolver_options *opt)
 {
 	char lookups[] = "b";
 	struct ares_options ares = {
-		.timeout = TRY_MS, .tries = TRIES, .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
+		.timeout = TRY_MS, .tries = TRIES,
+		.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES,
 		.lookups = lookups, .sock_state_cb = resolver_on_interest,
 		.sock_state_cb_data = r,
 	};

@@ -37,7 +37,8 @@ struct resolver_query {
 	void *arg;
 
 	/* The answer, valid inside answered() only. */
-	const char *error;		/* NULL, or "Host not found", "Operation timed out", ... (nginx's words) */
+	/* NULL, or "Host not found", "Operation timed out", ... (nginx's words) */
+	const char *error;
 	const struct addr *addrs;
 	unsigned count;
 

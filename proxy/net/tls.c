@@ -497,7 +497,10 @@ record_size(struct tls *t)
 	return (size < t->record_max ? size : t->record_max);
 }
 
-/* The first n bytes of the chain in one piece: in place, or gathered in room.  NULL: a file failed. */
+/*
+ * The first n bytes of the chain in one piece: in place, or gathered in room.  NULL: a file
+ * failed.
+ */
 static const char *
 tls_gather(struct conn *c, const struct chain *chain, char *room, size_t n)
 {

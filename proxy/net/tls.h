@@ -21,7 +21,10 @@ struct ssl_session_st;
  * app data (tls_arg).  -1 out of OpenSSL's own errors (logged).
  */
 int	tls_start(struct conn *, struct ssl_ctx_st *, bool server, struct str name, void *arg);
-/* 1: done; 0: would block (an event will come; call again); -1: failed (conn->error or tls_error()). */
+/*
+ * 1: done; 0: would block (an event will come; call again); -1: failed (conn->error or
+ * tls_error()).
+ */
 int	tls_handshake(struct conn *);
 /* "SSL_do_handshake() failed (SSL: error:0A000...: ...)" of the last failure on this conn. */
 const char	*tls_error(struct conn *);
@@ -29,7 +32,10 @@ const char	*tls_error(struct conn *);
 bool	tls_error_is_peers(struct conn *);
 struct ssl_st	*tls_ssl(const struct conn *);	/* NULL on a plain conn */
 void	*tls_arg(const struct ssl_st *);
-/* A first byte that is a plain HTTP request instead of a ClientHello was seen; the bytes are readable by conn_recv as plain after tls_abandon(). */
+/*
+ * A first byte that is a plain HTTP request instead of a ClientHello was seen; the bytes are
+ * readable by conn_recv as plain after tls_abandon().
+ */
 bool	tls_is_plain_http(struct conn *);
 void	tls_abandon(struct conn *);
 /* Largest record written (ssl_buffer_size); 16384 is the protocol's limit and the default. */

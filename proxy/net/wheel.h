@@ -29,7 +29,10 @@ void	 wheel_init(struct wheel *, uint64_t now_ms);
 void	 wheel_add(struct wheel *, struct timer *);
 /* Moves to due, in order, what is due at now_ms; timers whose deadline moved are put back. */
 void	 wheel_advance(struct wheel *, uint64_t now_ms, struct list *due);
-/* When wheel_advance() has something to do next (maybe nothing is due then), ms; UINT64_MAX: never. */
+/*
+ * When wheel_advance() has something to do next (maybe nothing is due then), ms; UINT64_MAX:
+ * never.
+ */
 uint64_t wheel_next(const struct wheel *);
 
 #endif

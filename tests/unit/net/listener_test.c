@@ -1,4 +1,7 @@
-/* net/listener.c: groups of sockets, second starts, accepting, pausing, running out of descriptors. */
+/*
+ * net/listener.c: groups of sockets, second starts, accepting, pausing, running out of
+ * descriptors.
+ */
 #define _GNU_SOURCE	/* POLLRDHUP */
 #include <sys/resource.h>
 #include <sys/stat.h>

@@ -65,7 +65,10 @@ unix_pair(int fds[2])
 	fd_nonblock(fds[0]);
 }
 
-/* Until fd is readable (or its peer is gone): loopback delivers at once, but not under every load. */
+/*
+ * Until fd is readable (or its peer is gone): loopback delivers at once, but not under every
+ * load.
+ */
 static inline void
 fd_wait(int fd, short events)
 {

@@ -409,7 +409,8 @@ START_TEST(garbage_is_the_peers_mistake)
 	TURN_UNTIL(loop, server.failed);
 	ck_assert(!tls_is_plain_http(server.conn));
 	ck_assert(tls_error_is_peers(server.conn));
-	ck_assert_ptr_nonnull(strstr(tls_error(server.conn), "SSL_do_handshake() failed (SSL: error:"));
+	ck_assert_ptr_nonnull(strstr(tls_error(server.conn),
+	    "SSL_do_handshake() failed (SSL: error:"));
 	ck_assert_int_eq(recv(fd, got, 7, MSG_WAITALL), 7);
 	ck_assert_int_eq(got[0], 0x15);	/* an alert says why */
 	close(fd);
