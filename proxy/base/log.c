@@ -230,6 +230,17 @@ log_flush(bool all)
 			pending_flush(b);
 }
 
+uint64_t
+log_due(void)
+{
+	uint64_t due = UINT64_MAX;
+
+	for (const struct pending *b = pendings; b != NULL; b = b->next)
+		if (b->file != NULL && b->due_ms < due)
+			due = b->due_ms;
+	return (due);
+}
+
 void
 log_thread_deferred(bool on)
 {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/pool.h"
 #include "base/str.h"
@@ -36,6 +37,8 @@ void		 log_file_close(struct log_file *);	/* flushes this thread's lines */
 void		 log_file_write(struct log_file *, struct str line, size_t size, unsigned flush_ms);
 /* Writes what this thread's buffers hold and is due (all: everything). */
 void		 log_flush(bool all);
+/* When the first line that this thread holds back is due (clock_mono_ms()); UINT64_MAX: none. */
+uint64_t	 log_due(void);
 /* True: this thread runs a loop which calls log_flush; false (default): every line is written at once. */
 void		 log_thread_deferred(bool);
 

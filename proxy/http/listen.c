@@ -275,26 +275,15 @@ listen_default(struct conf *cf, struct server *server)
 	return (0);
 }
 
-/* nginx: '*' only as the first or last label, once. */
+/* What nginx refuses at once; names that are no good wildcards are judged with the others (route.c). */
 static bool
 server_name_is_valid(struct str name)
 {
-	size_t star = str_chr(name, '*');
-
 	if (name.n == 0)
 		return (true);
-	if (str_chr(name, '/') != SIZE_MAX)
-		return (true);		/* nginx only warns about it */
-	if (name.p[0] == '.' && name.n == 1)
-		return (false);
-	if (str_find(name, STR("..")) != SIZE_MAX)
-		return (false);
-	if (star == SIZE_MAX)
-		return (true);
-	if (name.p[0] == '.' || str_rchr(name, '*') != star)
-		return (false);
-	return ((star == 0 && name.n > 2 && name.p[1] == '.') ||
-	    (star == name.n - 1 && name.n > 2 && name.p[star - 1] == '.'));
+	if (name.p[0] == '*')
+		return (name.n >= 3 && name.p[1] == '.');
+	return (name.p[0] != '.' || name.n >= 2);
 }
 
 int

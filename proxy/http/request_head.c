@@ -84,7 +84,7 @@ accept_target(struct request *r)
 		target.path = STR("/");
 	}
 	r->in.path = target.path;
-	r->args = target.has_args ? target.args : STR("");
+	r->args = target.args.n > 0 ? target.args : STR_NULL;
 	rc = uri_normalize(r->pool, target.path, r->server->core->merge_slashes, &r->uri);
 	return (-rc);
 }

@@ -57,6 +57,21 @@ hosts_enter(struct conf *cf, const struct listen *listen, struct hash *table, st
 	*slot = server;
 }
 
+/* nginx: one '*', as a whole first or last label; no empty labels. */
+static bool
+name_is_wildcard_or_plain(struct str name)
+{
+	size_t star = str_chr(name, '*');
+
+	if (str_find(name, STR("..")) != SIZE_MAX)
+		return (false);
+	if (star == SIZE_MAX)
+		return (true);
+	if (str_rchr(name, '*') != star || name.p[0] == '.')
+		return (false);
+	return (str_starts(name, STR("*.")) || str_ends(name, STR(".*")));
+}
+
 static void
 hosts_add(struct conf *cf, const struct listen *listen, struct virtual_hosts *hosts,
     const struct server_name *n, struct server *server)
@@ -90,8 +105,14 @@ route_compile_hosts(struct conf *cf, struct listen *listen)
 	hosts->tail = hash_new(cf->pool, false);
 	hosts->regexes = VEC_OF(struct host_regex);
 	VEC_EACH(&listen->servers, struct server *, server)
-		VEC_EACH(&(*server)->names, struct server_name, name)
+		VEC_EACH(&(*server)->names, struct server_name, name) {
+			/* With one server nginx does not look at its names. */
+			if (listen->servers.count > 1 && name->matcher == NULL &&
+			    !name_is_wildcard_or_plain(name->name))
+				return (conf_error(cf, "invalid server name or wildcard \"" STR_FMT
+				    "\" on " STR_FMT, STR_ARG(name->name), STR_ARG(listen->text)));
 			hosts_add(cf, listen, hosts, name, *server);
+		}
 	listen->hosts = hosts;
 	return (0);
 }
@@ -159,7 +180,7 @@ route_node_cmp(const void *a, const void *b)
 static int
 route_duplicate(struct conf *cf, struct location *loc)
 {
-	return (conf_error(cf, "duplicate location \"" STR_FMT "\"", STR_ARG(loc->name)));
+	return (conf_error_in(cf, &loc->at, "duplicate location \"" STR_FMT "\"", STR_ARG(loc->name)));
 }
 
 /* Exact and prefix of one name share a node. */

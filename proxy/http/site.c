@@ -82,6 +82,8 @@ location_new(struct conf *cf, struct location *parent, enum location_kind kind, 
 
 	loc->kind = kind;
 	loc->name = name;
+	if (cf->word_count > 0)
+		loc->at = cf->words[0].at;
 	loc->http = conf_http(cf);
 	loc->parent = parent;
 	loc->children = VEC_OF(struct location *);

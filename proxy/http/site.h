@@ -35,6 +35,7 @@ enum location_kind {
 struct location {
 	enum location_kind kind;
 	struct str name;		/* "/static", "@app", the regex's text */
+	struct conf_position at;	/* where it is written */
 	bool no_regex;			/* ^~ */
 	bool in_named;			/* it, or one around it, is a named location */
 	bool in_regex;			/* it, or one around it, is a regex location */

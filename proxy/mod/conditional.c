@@ -51,7 +51,7 @@ precondition_failed(const struct request *r)
 		if (r->out.last_modified == -1)
 			return (true);
 		date = clock_parse_http(since);
-		if (date != (time_t)-1 && r->out.last_modified > date)
+		if (date == (time_t)-1 || r->out.last_modified > date)
 			return (true);
 	}
 	return (match.p != NULL && !etag_in_list(match, r->out.etag, false));
