@@ -465,6 +465,18 @@ session_set_peer(struct session *s, const struct addr *addr)
 	s->peer = *addr;
 }
 
+struct http_thread *
+session_thread(const struct session *s)
+{
+	return (s->thread);
+}
+
+unsigned long
+session_number(const struct session *s)
+{
+	return (s->number);
+}
+
 const struct listen *
 session_listen_of(const struct session *s)
 {

@@ -52,6 +52,8 @@ const struct listen	*session_listen(const struct request *);
 const struct addr	*session_peer(const struct request *);	/* as realip may have replaced it */
 void	session_set_peer(struct session *, const struct addr *);
 bool	session_is_tls(const struct session *);
+struct http_thread	*session_thread(const struct session *);
+unsigned long	session_number(const struct session *);	/* of the connection, for logs */
 const struct listen	*session_listen_of(const struct session *);	/* for SNI: tls_arg() is the session */
 /* What the PROXY protocol said; not present: no such header. */
 struct proxied_connection;

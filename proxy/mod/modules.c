@@ -43,6 +43,7 @@ struct module *const modules[] = {
 const unsigned module_count = sizeof(modules) / sizeof(modules[0]);
 
 const struct req_step req_steps[] = {
+	{ .name = "ssl_client", .run = ssl_client_step, .once = true },
 	{ .name = "realip", .run = realip_step, .once = true },
 	{ .name = "server_rewrite", .run = server_rewrite_step, .entry = ENTRY_REDIRECT },
 	{ .name = "find_location", .run = find_location_step, .entry = ENTRY_RELOCATE },

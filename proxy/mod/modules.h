@@ -35,6 +35,7 @@ enum step_result	limit_req_step(struct request *);
 enum step_result	limit_conn_step(struct request *);
 
 extern struct module ssl_module;
+enum step_result	ssl_client_step(struct request *);	/* before all others: 421, 495, 496 */
 
 extern struct module upstream_module;
 extern struct module proxy_module;

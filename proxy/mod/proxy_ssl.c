@@ -22,6 +22,9 @@
 #include <openssl/x509v3.h>
 
 #include "http/tpl.h"
+#include "mod/ssl.h"
+#include "mod/ssl_options.h"
+#include "mod/ssl_pem.h"
 #include "mod/upstream_settings.h"
 #include "net/tls.h"
 #include "net/tls_error.h"
@@ -29,15 +32,6 @@
 #define IDENTITIES_MAX	256
 #define SLOTS_MAX	64
 #define ERROR_MAX	256
-
-enum ssl_protocol { PROTOCOL_SSLV2 = 1, PROTOCOL_SSLV3 = 2, PROTOCOL_TLSV1 = 4,
-	PROTOCOL_TLSV1_1 = 8, PROTOCOL_TLSV1_2 = 16, PROTOCOL_TLSV1_3 = 32 };
-
-const struct conf_name ssl_protocol_names[] = {
-	{ "SSLv2", PROTOCOL_SSLV2 }, { "SSLv3", PROTOCOL_SSLV3 }, { "TLSv1", PROTOCOL_TLSV1 },
-	{ "TLSv1.1", PROTOCOL_TLSV1_1 }, { "TLSv1.2", PROTOCOL_TLSV1_2 },
-	{ "TLSv1.3", PROTOCOL_TLSV1_3 }, { NULL, 0 }
-};
 
 struct ssl_context {
 	SSL_CTX *ctx;
@@ -71,194 +65,40 @@ struct identity_thread {
 /* --- contexts --- */
 
 static int
-context_error(struct conf *cf, const char *call, struct str what)
+passwords_read(struct conf *cf, const struct upstream_ssl *ssl, struct vec *passwords)
 {
-	char text[ERROR_MAX];
-	bool peers;
+	struct str path, bytes;
 
-	tls_error_take(call, text, sizeof(text), &peers);
-	return (conf_error(cf, "%s for \"" STR_FMT "\"", text, STR_ARG(what)));
-}
-
-/* A file of the configuration's folder as a BIO over bytes that live in cf->temp. */
-static BIO *
-file_open(struct conf *cf, struct str name)
-{
-	struct str path = conf_path_in_folder(cf, name), bytes;
-
-	if (cf->source->read(cf->source, cf->temp, path, &bytes) != 0) {
-		conf_error_errno(cf, errno, "cannot load \"" STR_FMT "\"", STR_ARG(path));
-		return (NULL);
-	}
-	return (BIO_new_mem_buf(bytes.p, (int)bytes.n));
-}
-
-static int
-trusted_load(struct conf *cf, SSL_CTX *ctx, struct str name)
-{
-	BIO *bio = file_open(cf, name);
-	X509 *cert;
-	unsigned count = 0;
-
-	if (bio == NULL)
-		return (-1);
-	while ((cert = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL)) != NULL) {
-		X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), cert);
-		X509_free(cert);
-		count++;
-	}
-	BIO_free(bio);
-	if (count == 0)
-		return (context_error(cf, "PEM_read_bio_X509_AUX()", name));
-	ERR_clear_error();
-	return (0);
-}
-
-static int
-crl_load(struct conf *cf, SSL_CTX *ctx, struct str name)
-{
-	X509_STORE *store = SSL_CTX_get_cert_store(ctx);
-	BIO *bio = file_open(cf, name);
-	X509_CRL *crl;
-	unsigned count = 0;
-
-	if (bio == NULL)
-		return (-1);
-	while ((crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL)) != NULL) {
-		X509_STORE_add_crl(store, crl);
-		X509_CRL_free(crl);
-		count++;
-	}
-	BIO_free(bio);
-	if (count == 0)
-		return (context_error(cf, "PEM_read_bio_X509_CRL()", name));
-	ERR_clear_error();
-	X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
-	return (0);
-}
-
-static int
-chain_load(struct conf *cf, SSL_CTX *ctx, struct str name)
-{
-	BIO *bio = file_open(cf, name);
-	X509 *cert;
-
-	if (bio == NULL)
-		return (-1);
-	cert = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
-	if (cert == NULL || SSL_CTX_use_certificate(ctx, cert) != 1) {
-		X509_free(cert);
-		BIO_free(bio);
-		return (context_error(cf, "SSL_CTX_use_certificate()", name));
-	}
-	X509_free(cert);
-	while ((cert = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL)
-		if (SSL_CTX_add0_chain_cert(ctx, cert) != 1)
-			X509_free(cert);
-	BIO_free(bio);
-	ERR_clear_error();
-	return (0);
-}
-
-static int
-password_copy(char *buf, int size, int rwflag, void *arg)
-{
-	const struct str *password = arg;
-
-	(void)rwflag;
-	if (password == NULL || password->n > (size_t)size)
+	if (ssl->password_file.n == 0)
 		return (0);
-	if (password->n > 0)
-		memcpy(buf, password->p, password->n);
-	return ((int)password->n);
-}
-
-/* The key, by each password of the file in turn. */
-static int
-key_load(struct conf *cf, SSL_CTX *ctx, const struct upstream_ssl *ssl)
-{
-	struct str name = tpl_text(ssl->certificate_key), passwords = STR(""), password;
-	EVP_PKEY *key = NULL;
-	BIO *bio = file_open(cf, name);
-	int used;
-
-	if (bio == NULL)
-		return (-1);
-	if (ssl->password_file.n > 0) {
-		struct str path = conf_path_in_folder(cf, ssl->password_file);
-
-		if (cf->source->read(cf->source, cf->temp, path, &passwords) != 0) {
-			BIO_free(bio);
-			return (conf_error_errno(cf, errno, "open() \"" STR_FMT "\" failed",
-			    STR_ARG(path)));
-		}
-	}
-	while (key == NULL && str_cut(&passwords, '\n', &password)) {
-		(void)BIO_reset(bio);
-		key = PEM_read_bio_PrivateKey(bio, NULL, password_copy, &password);
-	}
-	BIO_free(bio);
-	used = key != NULL && SSL_CTX_use_PrivateKey(ctx, key) == 1;
-	EVP_PKEY_free(key);
-	if (!used)
-		return (context_error(cf, "SSL_CTX_use_PrivateKey()", name));
-	ERR_clear_error();
+	path = conf_path_in_folder(cf, ssl->password_file);
+	if (cf->source->read(cf->source, cf->temp, path, &bytes) != 0)
+		return (conf_error_errno(cf, errno, "open() \"" STR_FMT "\" failed", STR_ARG(path)));
+	ssl_read_passwords(bytes, passwords, cf->temp);
 	return (0);
 }
 
+/* What we show to back ends that ask. */
 static int
-certificate_load(struct conf *cf, SSL_CTX *ctx, const struct upstream_ssl *ssl)
+certificate_load(struct conf *cf, struct ssl_loader *l, const struct upstream_ssl *ssl)
 {
+	struct vec passwords = VEC_OF(struct str);
+	struct str key;
+
 	if (ssl->certificate == NULL || tpl_text(ssl->certificate).n == 0)
 		return (0);
 	if (ssl->certificate_key == NULL)
-		return (conf_error(cf, "no \"proxy_ssl_certificate_key\" is defined for certificate \""
+		return (ssl_refuse(cf, "no \"proxy_ssl_certificate_key\" is defined for certificate \""
 		    STR_FMT "\"", STR_ARG(tpl_text(ssl->certificate))));
 	if (!tpl_is_literal(ssl->certificate) || !tpl_is_literal(ssl->certificate_key))
 		return (conf_error(cf, "variables in \"proxy_ssl_certificate\" are not implemented"));
-	if (chain_load(cf, ctx, tpl_text(ssl->certificate)) != 0)
+	if (passwords_read(cf, ssl, &passwords) != 0)
 		return (-1);
-	return (key_load(cf, ctx, ssl));
-}
-
-static int
-commands_apply(struct conf *cf, SSL_CTX *ctx, const struct vec *commands)
-{
-	SSL_CONF_CTX *conf;
-	int rc = 0;
-
-	if (commands->count == 0)
-		return (0);
-	conf = SSL_CONF_CTX_new();
-	SSL_CONF_CTX_set_flags(conf, SSL_CONF_FLAG_FILE | SSL_CONF_FLAG_CLIENT |
-	    SSL_CONF_FLAG_CERTIFICATE | SSL_CONF_FLAG_SHOW_ERRORS);
-	SSL_CONF_CTX_set_ssl_ctx(conf, ctx);
-	for (size_t i = 0; rc == 0 && i + 1 < commands->count; i += 2) {
-		struct str name = *vec_at(commands, struct str, i);
-
-		if (SSL_CONF_cmd(conf, name.p, vec_at(commands, struct str, i + 1)->p) <= 0)
-			rc = context_error(cf, "SSL_CONF_cmd()", name);
-	}
-	if (rc == 0)
-		(void)SSL_CONF_CTX_finish(conf);
-	SSL_CONF_CTX_free(conf);
-	return (rc);
-}
-
-static void
-protocols_apply(SSL_CTX *ctx, unsigned protocols)
-{
-	static const struct { unsigned bit; uint64_t off; } table[] = {
-		{ PROTOCOL_SSLV3, SSL_OP_NO_SSLv3 }, { PROTOCOL_TLSV1, SSL_OP_NO_TLSv1 },
-		{ PROTOCOL_TLSV1_1, SSL_OP_NO_TLSv1_1 }, { PROTOCOL_TLSV1_2, SSL_OP_NO_TLSv1_2 },
-		{ PROTOCOL_TLSV1_3, SSL_OP_NO_TLSv1_3 },
-	};
-
-	/* Debian's default floor is TLS 1.2; what the file asks for explicitly counts. */
-	SSL_CTX_set_min_proto_version(ctx, 0);
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if ((protocols & table[i].bit) == 0)
-			SSL_CTX_set_options(ctx, table[i].off);
+	key = conf_path_in_folder(cf, tpl_text(ssl->certificate_key));
+	if (ssl_load_certificate(l, conf_path_in_folder(cf, tpl_text(ssl->certificate))) != 0 ||
+	    ssl_load_key(l, key, &passwords) != 0)
+		return (-1);
+	return (ssl_check_keys(l, key));
 }
 
 /* Sessions are kept by us, per thread and address. */
@@ -283,30 +123,47 @@ accept_any(int ok, X509_STORE_CTX *store)
 }
 
 static int
-context_fill(struct conf *cf, SSL_CTX *ctx, const struct upstream_ssl *ssl)
+trust_load(struct conf *cf, struct ssl_loader *l, const struct upstream_ssl *ssl)
 {
-	protocols_apply(ctx, ssl->protocols);
-	if (ssl->ciphers.n > 0 && SSL_CTX_set_cipher_list(ctx, ssl->ciphers.p) != 1)
-		return (context_error(cf, "SSL_CTX_set_cipher_list()", ssl->ciphers));
-	if (certificate_load(cf, ctx, ssl) != 0)
+	if (!ssl->verify)
+		return (0);
+	if (ssl->trusted_certificate.n == 0)
+		return (ssl_refuse(cf, "no proxy_ssl_trusted_certificate for proxy_ssl_verify"));
+	SSL_CTX_set_verify(l->ctx, SSL_VERIFY_PEER, accept_any);
+	SSL_CTX_set_verify_depth(l->ctx, (int)ssl->verify_depth);
+	if (ssl_load_trusted(l, conf_path_in_folder(cf, ssl->trusted_certificate), false) != 0)
 		return (-1);
-	if (ssl->verify) {
-		if (ssl->trusted_certificate.n == 0)
-			return (conf_error(cf, "no proxy_ssl_trusted_certificate for proxy_ssl_verify"));
-		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, accept_any);
-		SSL_CTX_set_verify_depth(ctx, (int)ssl->verify_depth);
-		if (trusted_load(cf, ctx, ssl->trusted_certificate) != 0)
-			return (-1);
-		if (ssl->crl.n > 0 && crl_load(cf, ctx, ssl->crl) != 0)
-			return (-1);
-	}
+	return (ssl->crl.n == 0 ? 0 : ssl_load_crl(l, conf_path_in_folder(cf, ssl->crl)));
+}
+
+static int
+context_fill(struct conf *cf, struct ssl_loader *l, const struct upstream_ssl *ssl)
+{
+	ssl_apply_protocols(l->ctx, ssl->protocols);
+	if (ssl->ciphers.n > 0 && SSL_CTX_set_cipher_list(l->ctx, ssl->ciphers.p) != 1)
+		return (ssl_load_failed(l, "SSL_CTX_set_cipher_list", ssl->ciphers));
+	if (certificate_load(cf, l, ssl) != 0 || trust_load(cf, l, ssl) != 0)
+		return (-1);
 	if (ssl->session_reuse) {
-		SSL_CTX_set_session_cache_mode(ctx,
+		SSL_CTX_set_session_cache_mode(l->ctx,
 		    SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-		SSL_CTX_sess_set_new_cb(ctx, session_new);
+		SSL_CTX_sess_set_new_cb(l->ctx, session_new);
 	}
-	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
-	return (commands_apply(cf, ctx, &ssl->conf_commands));
+	SSL_CTX_set_mode(l->ctx, SSL_MODE_RELEASE_BUFFERS);
+	return (ssl_apply_commands(l, &ssl->conf_commands));
+}
+
+/* What was not said yet, is. */
+static int
+context_made(struct conf *cf, SSL_CTX *ctx, const struct upstream_ssl *ssl)
+{
+	struct ssl_loader l = { .source = cf->source, .pool = cf->temp, .ctx = ctx };
+	int rc = context_fill(cf, &l, ssl);
+
+	if (rc != 0 && l.why[0] != '\0')
+		ssl_refuse(cf, "%s", l.why);
+	ssl_loader_fini(&l);
+	return (rc);
 }
 
 static void
@@ -343,14 +200,14 @@ upstream_ssl_init(struct conf *cf, struct upstream_ssl *ssl, const struct upstre
 	context = pool_new_object(cf->pool, struct ssl_context);
 	context->ctx = SSL_CTX_new(TLS_client_method());
 	if (context->ctx == NULL)
-		return (context_error(cf, "SSL_CTX_new()", STR("proxy_pass")));
+		return (ssl_refuse(cf, "SSL_CTX_new() failed"));
 	pool_cleanup(cf->pool, context_free, context);
 	context->number = atomic_fetch_add(&numbers, 1) + 1;
 	context->verify = ssl->verify;
 	context->reuse = ssl->session_reuse;
 	context->server_name = ssl->server_name;
 	ssl->context = context;
-	return (context_fill(cf, context->ctx, ssl));
+	return (context_made(cf, context->ctx, ssl));
 }
 
 /* --- identities of a thread --- */

@@ -1,419 +1,424 @@
 /*
- * TLS of the clients: what of a connection's handshake configurations may refer
- * to.  On a plain connection none of these variables has a value.
+ * The server side of TLS: the directives ssl_*, what they must fulfil together,
+ * and the step that judges the client's certificate.  The rest of it: contexts
+ * (ssl_context.c), the choice of a server by name (ssl_hello.c), sessions and tickets
+ * (ssl_cache.c, ssl_tickets.c), staples, renewal, variables (ssl_vars.c).
  */
-#include <openssl/evp.h>
-#include <openssl/pem.h>
+#include "mod/ssl.h"
+
+#include <errno.h>
+
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
-#include "base/encode.h"
 #include "http/request.h"
+#include "http/route.h"
 #include "http/session.h"
 #include "http/site.h"
-#include "http/var.h"
-#include "http/var_give.h"
+#include "http/tpl.h"
 #include "mod/modules.h"
+#include "mod/ssl_hello.h"
+#include "mod/ssl_options.h"
+#include "mod/ssl_pem.h"
+#include "mod/ssl_renewal.h"
+#include "mod/ssl_vars.h"
 #include "net/tls.h"
 
-static SSL *
-ssl_of(const struct request *r)
-{
-	const struct conn *conn = session_conn(r);
-
-	return (conn == NULL ? NULL : tls_ssl(conn));
-}
-
-static bool
-give_text(struct request *r, const char *text, struct str *value)
-{
-	if (text == NULL || text[0] == '\0')
-		return (false);
-	*value = pool_strdup(r->pool, str_from(text));
-	return (true);
-}
-
-/* --- the connection --- */
-
-/* param: which of OpenSSL's texts. */
-struct ssl_text {
-	const char *(*get)(const SSL *);
-};
-
-static const char *
-server_name(const SSL *ssl)
-{
-	return (SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
-}
-
-static const char *
-cipher_name(const SSL *ssl)
-{
-	return (SSL_get_cipher_name(ssl));
-}
-
-static const char *
-session_reused(const SSL *ssl)
-{
-	return (SSL_session_reused(ssl) ? "r" : ".");
-}
-
-/* Only what is read before the handshake is complete can be a replay. */
-static const char *
-early_data(const SSL *ssl)
-{
-	return (SSL_is_init_finished(ssl) ? "" : "1");
-}
-
-static const struct ssl_text text_protocol = { SSL_get_version };
-static const struct ssl_text text_cipher = { cipher_name };
-static const struct ssl_text text_server_name = { server_name };
-static const struct ssl_text text_session_reused = { session_reused };
-static const struct ssl_text text_early_data = { early_data };
-
-static bool
-get_text(struct request *r, const void *param, struct str name, struct str *value)
-{
-	const struct ssl_text *text = param;
-	SSL *ssl = ssl_of(r);
-
-	(void)name;
-	return (ssl != NULL && give_text(r, text->get(ssl), value));
-}
-
-static bool
-get_alpn(struct request *r, const void *param, struct str name, struct str *value)
-{
-	const unsigned char *protocol;
-	unsigned n;
-	SSL *ssl = ssl_of(r);
-
-	(void)param;
-	(void)name;
-	if (ssl == NULL)
-		return (false);
-	SSL_get0_alpn_selected(ssl, &protocol, &n);
-	*value = pool_strdup(r->pool, str_make((const char *)protocol, n));
-	return (n > 0);
-}
-
-static bool
-get_session_id(struct request *r, const void *param, struct str name, struct str *value)
-{
-	const unsigned char *id;
-	const SSL_SESSION *session;
-	unsigned n;
-	SSL *ssl = ssl_of(r);
-
-	(void)param;
-	(void)name;
-	session = ssl == NULL ? NULL : SSL_get_session(ssl);
-	if (session == NULL)
-		return (false);
-	id = SSL_SESSION_get_id(session, &n);
-	*value = encode_hex(r->pool, str_make((const char *)id, n));
-	return (n > 0);
-}
-
-/* Names behind one another; those OpenSSL does not know in hex. */
-static void
-list_add(struct request *r, struct str *list, const char *name, unsigned number)
-{
-	struct str parts[3] = { *list, list->n > 0 ? STR(":") : STR(""), str_from(name) };
-
-	if (name == NULL)
-		parts[2] = pool_printf(r->pool, "0x%04x", number);
-	*list = pool_concat(r->pool, 3, parts);
-}
-
-/* What the client offered. */
-static bool
-get_ciphers(struct request *r, const void *param, struct str name, struct str *value)
-{
-	unsigned char *raw;
-	size_t n;
-	SSL *ssl = ssl_of(r);
-
-	(void)param;
-	(void)name;
-	if (ssl == NULL || SSL_get0_raw_cipherlist(ssl, NULL) != 2)
-		return (false);
-	n = SSL_get0_raw_cipherlist(ssl, &raw);
-	*value = STR("");
-	for (size_t i = 0; i + 1 < n; i += 2) {
-		const SSL_CIPHER *cipher = SSL_CIPHER_find(ssl, raw + i);
-
-		list_add(r, value, cipher == NULL ? NULL : SSL_CIPHER_get_name(cipher),
-		    (unsigned)raw[i] << 8 | raw[i + 1]);
-	}
-	return (value->n > 0);
-}
-
-static const char *
-group_name(int group)
-{
-	return ((group & TLSEXT_nid_unknown) != 0 ? NULL : OBJ_nid2sn(group));
-}
-
-static bool
-get_curves(struct request *r, const void *param, struct str name, struct str *value)
-{
-	SSL *ssl = ssl_of(r);
-	int n, *groups;
-
-	(void)param;
-	(void)name;
-	n = ssl == NULL ? 0 : (int)SSL_get1_groups(ssl, NULL);
-	if (n <= 0)
-		return (false);
-	groups = pool_alloc(r->pool, (size_t)n * sizeof(*groups));
-	n = (int)SSL_get1_groups(ssl, groups);
-	*value = STR("");
-	for (int i = 0; i < n; i++)
-		list_add(r, value, group_name(groups[i]), (unsigned)groups[i] & 0xffff);
-	return (value->n > 0);
-}
-
-static bool
-get_curve(struct request *r, const void *param, struct str name, struct str *value)
-{
-	SSL *ssl = ssl_of(r);
-	int group = ssl == NULL ? NID_undef : (int)SSL_get_negotiated_group(ssl);
-
-	(void)param;
-	(void)name;
-	if (group == NID_undef)
-		return (false);
-	*value = STR("");
-	list_add(r, value, group_name(group), (unsigned)group & 0xffff);
-	return (true);
-}
+#define ZONE_MIN	(8 * 4096)	/* nginx's, for the pages of a zone */
 
 /* --- the client's certificate --- */
 
-/* Takes what was written to the bio and frees it. */
+/* What optional_no_ca puts up with: whoever is behind checks for itself. */
 static bool
-give_bio(struct request *r, BIO *bio, bool written, struct str *value)
+is_unknown_authority(long why)
 {
-	char *bytes;
-	long n = BIO_get_mem_data(bio, &bytes);
-
-	*value = pool_strdup(r->pool, str_make(bytes, written && n > 0 ? (size_t)n : 0));
-	BIO_free(bio);
-	return (value->n > 0);
+	return (why == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT ||
+	    why == X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN ||
+	    why == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY ||
+	    why == X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE);
 }
 
-static bool
-give_pem(struct request *r, X509 *cert, struct str *value)
+/* 0, or the status to fail with. */
+static unsigned
+client_judge(struct request *r, SSL *ssl, unsigned verify)
 {
-	BIO *bio = BIO_new(BIO_s_mem());
+	long why = SSL_get_verify_result(ssl);
 
-	return (bio != NULL && give_bio(r, bio, PEM_write_bio_X509(bio, cert) == 1, value));
-}
-
-/* For a header field: each line but the first begins with a tab, no line end at the end. */
-static bool
-give_cert(struct request *r, X509 *cert, struct str *value)
-{
-	struct str pem;
-	char *out, *p;
-
-	if (!give_pem(r, cert, &pem))
-		return (false);
-	p = out = pool_alloc(r->pool, 2 * pem.n);
-	for (size_t i = 0; i + 1 < pem.n; i++) {
-		*p++ = pem.p[i];
-		if (pem.p[i] == '\n')
-			*p++ = '\t';
+	if (why != X509_V_OK &&
+	    (verify != SSL_VERIFY_OPTIONAL_NO_CA || !is_unknown_authority(why))) {
+		request_log(r, LOG_INFO, 0, "client SSL certificate verify error: (%ld:%s)", why,
+		    X509_verify_cert_error_string(why));
+		return (495);
 	}
-	*value = str_make(out, (size_t)(p - out));
-	return (true);
+	if (verify == SSL_VERIFY_ON && SSL_get0_peer_certificate(ssl) == NULL) {
+		request_log(r, LOG_INFO, 0, "client sent no required SSL certificate");
+		return (496);
+	}
+	return (0);
 }
 
-static bool
-give_escaped_cert(struct request *r, X509 *cert, struct str *value)
+/* The certificate was looked at by another server's settings. */
+static unsigned
+misdirected(struct request *r)
 {
-	struct str pem;
-
-	if (!give_pem(r, cert, &pem))
-		return (false);
-	*value = encode_uri(r->pool, pem, ESCAPE_URI_COMPONENT);
-	return (true);
+	request_log(r, LOG_INFO, 0, "client attempted to request the server name different from the "
+	    "one that was negotiated");
+	return (421);
 }
 
-static bool
-give_dn(struct request *r, const X509_NAME *dn, struct str *value)
+/* A request without Host goes to the server that was negotiated. */
+static void
+server_of_handshake(struct request *r, SSL *ssl)
 {
-	BIO *bio = BIO_new(BIO_s_mem());
+	char room[SSL_NAME_MAX];
+	struct str name = ssl_name_of(ssl, room);
 
-	return (bio != NULL &&
-	    give_bio(r, bio, X509_NAME_print_ex(bio, dn, 0, XN_FLAG_RFC2253) >= 0, value));
+	if (r->in.host.n > 0 || name.n == 0)
+		return;
+	r->server = route_server(r, session_listen(r), name);
+	r->location = r->server->root;
 }
 
-static bool
-give_subject(struct request *r, X509 *cert, struct str *value)
+/* 0, or the status to fail with. */
+static unsigned
+client_check(struct request *r, SSL *ssl, const struct ssl_settings *settings)
 {
-	return (give_dn(r, X509_get_subject_name(cert), value));
+	const struct ssl_site *site = ssl_site_of(ssl);
+	const struct ssl_site *wanted = r->server->tls == NULL ? site :
+	    ssl_site_of_context(r->server->tls);
+	char room[SSL_NAME_MAX];
+	struct str name = ssl_name_of(ssl, room);
+	unsigned status;
+
+	if (name.p != NULL && r->in.host.n > 0 && !str_eq(name, r->in.host))
+		return (misdirected(r));
+	status = client_judge(r, ssl, settings->verify);
+	if (status != 0 || SSL_get0_peer_certificate(ssl) == NULL)
+		return (status);
+	if (memcmp(site->trust, wanted->trust, sizeof(site->trust)) != 0)
+		return (misdirected(r));
+	return (0);
 }
 
-static bool
-give_issuer(struct request *r, X509 *cert, struct str *value)
+enum step_result
+ssl_client_step(struct request *r)
 {
-	return (give_dn(r, X509_get_issuer_name(cert), value));
-}
+	struct conn *conn = session_conn(r);
+	SSL *ssl = conn == NULL ? NULL : tls_ssl(conn);
+	const struct ssl_settings *settings;
+	unsigned status;
 
-static bool
-give_dn_legacy(struct request *r, const X509_NAME *dn, struct str *value)
-{
-	char *text = X509_NAME_oneline(dn, NULL, 0);
-	bool found = give_text(r, text, value);
-
-	OPENSSL_free(text);
-	return (found);
-}
-
-static bool
-give_subject_legacy(struct request *r, X509 *cert, struct str *value)
-{
-	return (give_dn_legacy(r, X509_get_subject_name(cert), value));
-}
-
-static bool
-give_issuer_legacy(struct request *r, X509 *cert, struct str *value)
-{
-	return (give_dn_legacy(r, X509_get_issuer_name(cert), value));
-}
-
-static bool
-give_serial(struct request *r, X509 *cert, struct str *value)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-
-	return (bio != NULL && give_bio(r, bio,
-	    i2a_ASN1_INTEGER(bio, X509_get0_serialNumber(cert)) > 0, value));
-}
-
-static bool
-give_fingerprint(struct request *r, X509 *cert, struct str *value)
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned n;
-
-	if (X509_digest(cert, EVP_sha1(), digest, &n) != 1)
-		return (false);
-	*value = encode_hex(r->pool, str_make((const char *)digest, n));
-	return (true);
-}
-
-static bool
-give_time(struct request *r, const ASN1_TIME *time, struct str *value)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-
-	return (bio != NULL && give_bio(r, bio, ASN1_TIME_print(bio, time) == 1, value));
-}
-
-static bool
-give_start(struct request *r, X509 *cert, struct str *value)
-{
-	return (give_time(r, X509_get0_notBefore(cert), value));
-}
-
-static bool
-give_end(struct request *r, X509 *cert, struct str *value)
-{
-	return (give_time(r, X509_get0_notAfter(cert), value));
-}
-
-/* Whole days. */
-static bool
-give_remain(struct request *r, X509 *cert, struct str *value)
-{
-	int days, seconds;
-
-	if (ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(cert)) != 1)
-		return (false);
-	return (give_uint(r, days > 0 ? (uint64_t)days : 0, value));
-}
-
-/* param: what of the certificate. */
-struct cert_text {
-	bool (*give)(struct request *, X509 *, struct str *);
-};
-
-static const struct cert_text cert_pem = { give_cert };
-static const struct cert_text cert_raw = { give_pem };
-static const struct cert_text cert_escaped = { give_escaped_cert };
-static const struct cert_text cert_subject = { give_subject };
-static const struct cert_text cert_issuer = { give_issuer };
-static const struct cert_text cert_subject_legacy = { give_subject_legacy };
-static const struct cert_text cert_issuer_legacy = { give_issuer_legacy };
-static const struct cert_text cert_serial = { give_serial };
-static const struct cert_text cert_fingerprint = { give_fingerprint };
-static const struct cert_text cert_start = { give_start };
-static const struct cert_text cert_end = { give_end };
-static const struct cert_text cert_remain = { give_remain };
-
-static bool
-get_client(struct request *r, const void *param, struct str name, struct str *value)
-{
-	const struct cert_text *text = param;
-	SSL *ssl = ssl_of(r);
-	X509 *cert = ssl == NULL ? NULL : SSL_get0_peer_certificate(ssl);
-
-	(void)name;
-	return (cert != NULL && text->give(r, cert, value));
-}
-
-static bool
-get_client_verify(struct request *r, const void *param, struct str name, struct str *value)
-{
-	SSL *ssl = ssl_of(r);
-	long rc;
-
-	(void)param;
-	(void)name;
 	if (ssl == NULL)
-		return (false);
-	rc = SSL_get_verify_result(ssl);
-	if (SSL_get0_peer_certificate(ssl) == NULL)
-		*value = STR("NONE");
-	else if (rc == X509_V_OK)
-		*value = STR("SUCCESS");
-	else
-		*value = pool_printf(r->pool, "FAILED:%s", X509_verify_cert_error_string(rc));
-	return (true);
+		return (STEP_NEXT);
+	server_of_handshake(r, ssl);
+	settings = server_conf(r->server, ssl_module);
+	tls_set_record_max(conn, (size_t)settings->buffer_size);
+	if (settings->verify == SSL_VERIFY_OFF)
+		return (STEP_NEXT);
+	status = client_check(r, ssl, settings);
+	return (status == 0 ? STEP_NEXT : request_fail(r, status));
 }
 
-static const struct var_row ssl_vars[] = {
-	{ "ssl_protocol", get_text, &text_protocol, VAR_CHANGEABLE, NULL },
-	{ "ssl_cipher", get_text, &text_cipher, VAR_CHANGEABLE, NULL },
-	{ "ssl_ciphers", get_ciphers, NULL, VAR_CHANGEABLE, NULL },
-	{ "ssl_curve", get_curve, NULL, VAR_CHANGEABLE, NULL },
-	{ "ssl_curves", get_curves, NULL, VAR_CHANGEABLE, NULL },
-	{ "ssl_server_name", get_text, &text_server_name, VAR_CHANGEABLE, NULL },
-	{ "ssl_session_id", get_session_id, NULL, VAR_CHANGEABLE, NULL },
-	{ "ssl_session_reused", get_text, &text_session_reused, VAR_CHANGEABLE, NULL },
-	{ "ssl_early_data", get_text, &text_early_data, VAR_NOCACHE | VAR_CHANGEABLE, NULL },
-	{ "ssl_alpn_protocol", get_alpn, NULL, VAR_CHANGEABLE, NULL },
-	{ "ssl_client_verify", get_client_verify, NULL, VAR_CHANGEABLE, NULL },
-	{ "ssl_client_cert", get_client, &cert_pem, VAR_CHANGEABLE, NULL },
-	{ "ssl_client_raw_cert", get_client, &cert_raw, VAR_CHANGEABLE, NULL },
-	{ "ssl_client_escaped_cert", get_client, &cert_escaped, VAR_CHANGEABLE, NULL },
-	{ "ssl_client_s_dn", get_client, &cert_subject, VAR_CHANGEABLE, NULL },
-	{ "ssl_client_i_dn", get_client, &cert_issuer, VAR_CHANGEABLE, NULL },
-	{ "ssl_client_s_dn_legacy", get_client, &cert_subject_legacy, VAR_CHANGEABLE, NULL },
-	{ "ssl_client_i_dn_legacy", get_client, &cert_issuer_legacy, VAR_CHANGEABLE, NULL },
-	{ "ssl_client_serial", get_client, &cert_serial, VAR_CHANGEABLE, NULL },
-	{ "ssl_client_fingerprint", get_client, &cert_fingerprint, VAR_CHANGEABLE, NULL },
-	{ "ssl_client_v_start", get_client, &cert_start, VAR_CHANGEABLE, NULL },
-	{ "ssl_client_v_end", get_client, &cert_end, VAR_CHANGEABLE, NULL },
-	{ "ssl_client_v_remain", get_client, &cert_remain, VAR_CHANGEABLE, NULL },
-	{ NULL, NULL, NULL, 0, NULL }
+/* --- directives --- */
+
+static int
+switch_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct ssl_switch *sw = field;
+
+	if (conf_flag.set(cf, row, &sw->on) != 0)
+		return (-1);
+	if (cf->words[0].at.file.n == 0)
+		return (0);		/* the default */
+	conf_warn(cf, "the \"ssl\" directive is deprecated, use the \"listen ... ssl\" directive "
+	    "instead");
+	sw->file = cf->lexer->at.file;
+	sw->line = cf->lexer->at.line;
+	return (0);
+}
+
+static int
+http2_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	bool *on = field;
+
+	if (conf_flag.set(cf, row, on) != 0)
+		return (-1);
+	if (*on && !conf_http(cf)->http2_warned) {
+		conf_warn(cf, "\"http2\" is accepted, but only HTTP/1.1 is offered");
+		conf_http(cf)->http2_warned = true;
+	}
+	return (0);
+}
+
+static int
+passwords_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct ssl_passwords *passwords = field;
+	struct str bytes;
+
+	(void)row;
+	passwords->file = pool_strdup(cf->pool, conf_path_in_folder(cf, cf->words[1].text));
+	passwords->lines = VEC_OF(struct str);
+	if (cf->source->read(cf->source, cf->pool, passwords->file, &bytes) != 0)
+		return (conf_error_errno(cf, errno, "open() \"" STR_FMT "\" failed",
+		    STR_ARG(passwords->file)));
+	ssl_read_passwords(bytes, &passwords->lines, cf->pool);
+	return (0);
+}
+
+/* One size for each name. */
+static int
+zone_declare(struct conf *cf, struct str name, uint64_t size)
+{
+	struct ssl_main *main = main_conf(conf_http(cf), ssl_module);
+	struct ssl_zone *zone;
+
+	if (main->zones.size == 0)
+		main->zones = VEC_OF(struct ssl_zone);
+	VEC_EACH(&main->zones, struct ssl_zone, it) {
+		if (!str_eq(it->name, name))
+			continue;
+		if (it->size == size)
+			return (0);
+		return (conf_error(cf, "the size %llu of shared memory zone \"" STR_FMT
+		    "\" conflicts with already declared size %llu", (unsigned long long)size,
+		    STR_ARG(name), (unsigned long long)it->size));
+	}
+	zone = vec_push(&main->zones, cf->pool);
+	zone->name = name;
+	zone->size = size;
+	return (0);
+}
+
+/* "shared:NAME:SIZE" */
+static int
+cache_shared_set(struct conf *cf, unsigned i, struct ssl_cache_choice *choice)
+{
+	struct str word = cf->words[i].text, name = str_skip(word, 7);
+	size_t colon = str_chr(name, ':');
+	uint64_t size;
+
+	if (colon == SIZE_MAX || colon == 0 || !str_to_size(str_skip(name, colon + 1), &size))
+		return (conf_error_at(cf, i, "invalid session cache \"" STR_FMT "\"", STR_ARG(word)));
+	if (size < ZONE_MIN)
+		return (conf_error_at(cf, i, "session cache \"" STR_FMT "\" is too small",
+		    STR_ARG(word)));
+	name.n = colon;
+	choice->shared = name;
+	choice->shared_size = size;
+	return (zone_declare(cf, name, size));
+}
+
+static int
+cache_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct ssl_cache_choice *choice = field;
+
+	(void)row;
+	for (unsigned i = 1; i < cf->word_count; i++) {
+		struct str word = cf->words[i].text;
+
+		if (str_eq(word, STR("off"))) {
+			choice->off = true;
+		} else if (str_eq(word, STR("none"))) {
+			choice->builtin = false;
+		} else if (str_eq(word, STR("builtin"))) {
+			choice->builtin = true;
+		} else if (str_starts(word, STR("builtin:"))) {
+			choice->builtin = true;
+			if (!str_to_uint(str_skip(word, 8), INT32_MAX, &choice->builtin_count))
+				return (conf_error_at(cf, i, "invalid session cache \"" STR_FMT "\"",
+				    STR_ARG(word)));
+		} else if (str_starts(word, STR("shared:"))) {
+			if (cache_shared_set(cf, i, choice) != 0)
+				return (-1);
+		} else {
+			return (conf_error_at(cf, i, "invalid session cache \"" STR_FMT "\"",
+			    STR_ARG(word)));
+		}
+	}
+	return (0);
+}
+
+static const struct conf_type conf_switch = { "flag", sizeof(struct ssl_switch), switch_set, NULL };
+static const struct conf_type conf_passwords = {
+	"file", sizeof(struct ssl_passwords), passwords_set, NULL
 };
+static const struct conf_type conf_cache = {
+	"session cache", sizeof(struct ssl_cache_choice), cache_set, NULL
+};
+
+static const struct conf_name verify_names[] = {
+	{ "off", SSL_VERIFY_OFF }, { "on", SSL_VERIFY_ON }, { "optional", SSL_VERIFY_OPTIONAL },
+	{ "optional_no_ca", SSL_VERIFY_OPTIONAL_NO_CA }, { NULL, 0 }
+};
+
+#define ROW(text, kind, field, ...)							\
+	{ .name = (text), .contexts = CTX_HTTP | CTX_SERVER, .min = 1, .max = 1,		\
+	    .scope = SCOPE_SERVER, .type = &(kind),						\
+	    .offset = offsetof(struct ssl_settings, field), __VA_ARGS__ }
 
 static const struct conf_row ssl_rows[] = {
+	ROW("ssl", conf_switch, ssl, .dflt = "off"),
+	ROW("ssl_certificate", conf_strs, certificates, .flags = CONF_REPEAT),
+	ROW("ssl_certificate_key", conf_strs, certificate_keys, .flags = CONF_REPEAT),
+	ROW("ssl_password_file", conf_passwords, passwords),
+	{ .name = "ssl_protocols", .contexts = CTX_HTTP | CTX_SERVER, .min = 1, .max = CONF_ANY,
+	    .scope = SCOPE_SERVER, .type = &conf_mask, .param = ssl_protocol_names,
+	    .offset = offsetof(struct ssl_settings, protocols), .dflt = "TLSv1.2 TLSv1.3" },
+	ROW("ssl_ciphers", conf_str, ciphers),
+	ROW("ssl_prefer_server_ciphers", conf_flag, prefer_server_ciphers, .dflt = "on"),
+	{ .name = "ssl_conf_command", .contexts = CTX_HTTP | CTX_SERVER, .min = 2, .max = 2,
+	    .scope = SCOPE_SERVER, .flags = CONF_REPEAT, .type = &conf_strs,
+	    .offset = offsetof(struct ssl_settings, conf_commands) },
+	ROW("ssl_ecdh_curve", conf_str, ecdh_curve, .dflt = "X25519:P-256:P-384"),
+	ROW("ssl_dhparam", conf_str, dhparam),
+	{ .name = "ssl_session_cache", .contexts = CTX_HTTP | CTX_SERVER, .min = 1, .max = 2,
+	    .scope = SCOPE_SERVER, .type = &conf_cache,
+	    .offset = offsetof(struct ssl_settings, session_cache), .dflt = "none" },
+	ROW("ssl_session_timeout", conf_sec, session_timeout, .dflt = "5m"),
+	ROW("ssl_session_tickets", conf_flag, session_tickets, .dflt = "on"),
+	ROW("ssl_session_ticket_key", conf_strs, session_ticket_keys, .flags = CONF_REPEAT),
+	ROW("ssl_verify_client", conf_enum, verify, .param = verify_names, .dflt = "off"),
+	ROW("ssl_verify_depth", conf_uint, verify_depth, .dflt = "1"),
+	ROW("ssl_client_certificate", conf_str, client_certificate),
+	ROW("ssl_trusted_certificate", conf_str, trusted_certificate),
+	ROW("ssl_crl", conf_str, crl),
+	ROW("ssl_stapling", conf_flag, stapling, .dflt = "off"),
+	ROW("ssl_stapling_verify", conf_flag, stapling_verify, .dflt = "off"),
+	ROW("ssl_stapling_file", conf_str, stapling_file),
+	ROW("ssl_stapling_responder", conf_str, stapling_responder),
+	ROW("ssl_buffer_size", conf_size, buffer_size, .dflt = "16k"),
+	ROW("ssl_early_data", conf_flag, early_data, .dflt = "off"),
+	ROW("ssl_reject_handshake", conf_flag, reject_handshake, .dflt = "off"),
+	ROW("http2", conf_flag, http2, .dflt = "off", .set = http2_set),
 	{ .name = NULL }
 };
 
-struct module ssl_module = { .name = "ssl", .rows = ssl_rows, .vars = ssl_vars };
+/* --- when http {} closes --- */
+
+/* Each certificate has a key; nginx's words. */
+static int
+pairs_check(struct conf *cf, const struct ssl_settings *s)
+{
+	size_t certs = s->certificates.count, keys = s->certificate_keys.count;
+	struct str cert;
+
+	if (s->ssl.on && certs == 0 && !s->reject_handshake)
+		return (ssl_refuse(cf, "no \"ssl_certificate\" is defined for the \"ssl\" directive in "
+		    STR_FMT ":%u", STR_ARG(s->ssl.file), s->ssl.line));
+	if (keys >= certs)
+		return (0);
+	if (s->ssl.on && keys == 0)
+		return (ssl_refuse(cf, "no \"ssl_certificate_key\" is defined for the \"ssl\" "
+		    "directive in " STR_FMT ":%u", STR_ARG(s->ssl.file), s->ssl.line));
+	cert = *vec_at(&s->certificates, struct str, certs - 1);
+	if (s->ssl.on)
+		return (ssl_refuse(cf, "no \"ssl_certificate_key\" is defined for certificate \""
+		    STR_FMT "\" and the \"ssl\" directive in " STR_FMT ":%u", STR_ARG(cert),
+		    STR_ARG(s->ssl.file), s->ssl.line));
+	return (ssl_refuse(cf, "no \"ssl_certificate_key\" is defined for certificate \"" STR_FMT
+	    "\"", STR_ARG(cert)));
+}
+
+static int
+templates_compile(struct conf *cf, struct ssl_settings *s)
+{
+	s->certificate_tpls = s->key_tpls = VEC_OF(struct tpl *);
+	s->folder = cf->folder;
+	for (size_t i = 0; i < s->certificates.count; i++) {
+		struct tpl *cert = tpl_compile(cf, *vec_at(&s->certificates, struct str, i));
+		struct tpl *key = tpl_compile(cf, *vec_at(&s->certificate_keys, struct str, i));
+
+		if (cert == NULL || key == NULL)
+			return (-1);
+		s->dynamic |= !tpl_is_literal(cert) || !tpl_is_literal(key);
+		*(struct tpl **)vec_push(&s->certificate_tpls, cf->pool) = cert;
+		*(struct tpl **)vec_push(&s->key_tpls, cf->pool) = key;
+	}
+	return (0);
+}
+
+static bool
+says_something(const struct server *server)
+{
+	const struct conf_values *values = server->values[ssl_module.index];
+
+	for (size_t i = 0; values->rows[i].name != NULL; i++)
+		if (conf_is_set(values, values->rows[i].scope, values->rows[i].offset) == 2)
+			return (true);
+	return (false);
+}
+
+static int
+ssl_init_server(struct conf *cf, struct server *server)
+{
+	struct ssl_main *main = main_conf(server->http, ssl_module);
+	struct ssl_settings *s = server_conf(server, ssl_module);
+	bool own = says_something(server);
+
+	if (pairs_check(cf, s) != 0)
+		return (-1);
+	if (s->certificates.count == 0 && !s->reject_handshake)
+		return (0);
+	if (templates_compile(cf, s) != 0)
+		return (-1);
+	if (!s->dynamic && (own || main->common == NULL))
+		ssl_set_add(cf, s);
+	/* Thousands of servers with one certificate for all need one context. */
+	if (!own && main->common != NULL) {
+		server->tls = main->common;
+		return (0);
+	}
+	server->tls = ssl_context_new(cf, server, s);
+	if (!own)
+		main->common = server->tls;
+	return (server->tls == NULL ? -1 : 0);
+}
+
+static const struct server *
+listen_default_server(const struct listen *l)
+{
+	return (l->default_server != NULL ? l->default_server :
+	    *vec_at(&l->servers, struct server *, 0));
+}
+
+static int
+listen_refuse(struct conf *cf, const struct server *server)
+{
+	return (ssl_refuse(cf, "no \"ssl_certificate\" is defined for the \"listen ... ssl\" "
+	    "directive in " STR_FMT ":%u", STR_ARG(server->file), server->line));
+}
+
+static int
+ssl_init_main(struct conf *cf, struct http_conf *http)
+{
+	VEC_EACH(&http->listens, struct listen *, it) {
+		const struct server *first = listen_default_server(*it);
+		const struct ssl_settings *s = server_conf(first, ssl_module);
+
+		(*it)->ssl |= s->ssl.on;
+		if (!(*it)->ssl || s->certificates.count > 0)
+			continue;
+		if (!s->reject_handshake)
+			return (listen_refuse(cf, first));
+		/* Nothing can be taken over from a default server that has no certificate. */
+		VEC_EACH(&(*it)->servers, struct server *, server)
+			if ((*server)->tls == NULL)
+				return (listen_refuse(cf, *server));
+	}
+	return (0);
+}
+
+struct module ssl_module = {
+	.name = "ssl",
+	.size = {
+		[SCOPE_MAIN] = sizeof(struct ssl_main),
+		[SCOPE_SERVER] = sizeof(struct ssl_settings),
+	},
+	.rows = ssl_rows,
+	.vars = ssl_vars,
+	.init_server = ssl_init_server,
+	.init_main = ssl_init_main,
+};

@@ -9,6 +9,7 @@
 #include "conf/conf.h"
 #include "http/core.h"
 #include "mod/proxy_ssl.h"
+#include "mod/ssl_options.h"
 
 /*
  * What proxy_* and uwsgi_* directives have in common: one struct, and one list
@@ -75,7 +76,6 @@ struct upstream_settings {
 
 extern const struct conf_name next_upstream_names[];
 extern const struct conf_name ignored_header_names[];
-extern const struct conf_name ssl_protocol_names[];
 extern const struct conf_type conf_upstream_bind;
 int	upstream_conf_commands_set(struct conf *, const struct conf_row *, void *);
 int	upstream_read_ahead_set(struct conf *, const struct conf_row *, void *);
