@@ -29,15 +29,12 @@
 
 /* --- what the request says --- */
 
-/* param: offset of a struct str in struct request; always a value. */
+/* param: offset of a struct str in struct request; absent (no '?' in the target) is no value. */
 static bool
 get_str(struct request *r, const void *param, struct str name, struct str *value)
 {
 	UNUSED(name);
-	*value = *REQUEST_AT(r, struct str, param);
-	if (value->p == NULL)
-		*value = STR("");
-	return (true);
+	return (give_str(*REQUEST_AT(r, struct str, param), value));
 }
 
 static bool

@@ -64,6 +64,31 @@ ignored_set(struct conf *cf, const struct conf_row *row, void *field)
 	return (0);
 }
 
+/* wproxy's file cache needs no settings; what is written is still held to nginx's grammar. */
+static int
+open_file_cache_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	bool max = false;
+
+	(void)row;
+	(void)field;
+	for (unsigned i = 1; i < cf->word_count; i++) {
+		struct str word = cf->words[i].text;
+		uint64_t n;
+
+		if (str_starts(word, STR("max=")) && str_to_uint(str_skip(word, 4), UINT32_MAX, &n) && n > 0)
+			max = true;
+		else if (str_eq(word, STR("off")))
+			return (0);
+		else if (!str_starts(word, STR("inactive=")) || !str_to_msec(str_skip(word, 9), &n))
+			return (conf_error_at(cf, i, "invalid \"open_file_cache\" parameter \"" STR_FMT
+			    "\"", STR_ARG(word)));
+	}
+	if (!max)
+		return (conf_error(cf, "\"open_file_cache\" must have the \"max\" parameter"));
+	return (0);
+}
+
 static int
 refused_set(struct conf *cf, const struct conf_row *row, void *field)
 {
@@ -296,7 +321,8 @@ static const struct conf_row unbuilt_rows[] = {
 	SIZE("read_ahead", CTX_HSL),
 	INERT("directio", CTX_HSL, 1, 1),
 	SIZE("directio_alignment", CTX_HSL),
-	INERT("open_file_cache", CTX_HSL, 1, 2),
+	{ .name = "open_file_cache", .contexts = CTX_HSL, .min = 1, .max = 2, .flags = CONF_REPEAT,
+	    .type = &conf_inert, .set = open_file_cache_set },
 	TIME("open_file_cache_valid", CTX_HSL),
 	NUMBER("open_file_cache_min_uses", CTX_HSL),
 	FLAG("open_file_cache_errors", CTX_HSL),
