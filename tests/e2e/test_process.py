@@ -552,13 +552,13 @@ def test_threads_share_the_work(own, app):
     one = make(own, app, threads=4)
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         assert all(s == 200 for s in pool.map(
-            lambda _: fetch(one.address(), "GET /big.bin").status, range(200)))
+            lambda _: fetch(one.address(), "GET /a.txt").status, range(600)))
     worker = one.worker()
     busy = 0
     for task in os.listdir("/proc/%d/task" % worker):
         with open("/proc/%d/task/%s/status" % (worker, task)) as status:
             switches = int(re.search(r"voluntary_ctxt_switches:\s+(\d+)", status.read()).group(1))
-        busy += switches > 10
+        busy += switches > 5
     assert busy >= 4
 
 
