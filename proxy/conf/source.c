@@ -374,6 +374,20 @@ conf_source_replay(struct pool *pool, struct str record)
 	return (&as->source);
 }
 
+bool
+conf_source_replace(struct conf_source *source, struct str path, struct str bytes)
+{
+	struct answers *as = answers_of(source);
+	struct answer *answer = hash_get(as->known[ANSWER_FILE], path);
+
+	if (answer == NULL)
+		return (false);
+	answer->error = 0;
+	answer->items.count = 0;
+	*(struct str *)vec_push(&answer->items, as->pool) = bytes;
+	return (true);
+}
+
 void
 conf_source_each(struct conf_source *source,
     void (*fn)(struct str path, struct str bytes, void *arg), void *arg)

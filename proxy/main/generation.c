@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "http/module.h"
+#include "mod/ssl_renewal.h"
 
 static struct generation *
 generation_of(struct conf *cf)
@@ -189,6 +190,13 @@ generation_load(const struct generation_input *in)
 	gen->http = http_conf_of(cf);
 	gen->http->generation = gen;
 	return (gen);
+}
+
+void
+generation_keep_record(struct generation *gen, struct conf_source *source)
+{
+	if (ssl_sets_of(gen->http)->count > 0)
+		gen->record = conf_source_record(source, gen->pool);
 }
 
 void

@@ -24,6 +24,7 @@ struct generation {
 	struct logs *logs;
 	struct vec logs_used;
 	unsigned serial;		/* of the reload that brought it */
+	struct str record;		/* master only: what it was read from; empty: nothing to renew */
 
 	/* Worker only. */
 	atomic_uint adopting;		/* loops that did not switch to it yet */
@@ -41,6 +42,8 @@ struct generation_input {
 
 /* NULL after the reason was logged. */
 struct generation	*generation_load(const struct generation_input *);
+/* In the master: keeps what renewal needs, where there are certificates to renew. */
+void	generation_keep_record(struct generation *, struct conf_source *);
 /* NULL is allowed. Its log files are released, not swept. */
 void			 generation_free(struct generation *);
 /* The listen of an address that has a socket of its own; NULL: none. */

@@ -407,7 +407,7 @@ struct deadline {
 };
 
 static unsigned
-deadlines_list(const struct master *m, struct deadline list[4])
+deadlines_list(const struct master *m, struct deadline list[5])
 {
 	unsigned n = 0;
 
@@ -419,6 +419,9 @@ deadlines_list(const struct master *m, struct deadline list[4])
 		list[n++] = (struct deadline){ m->reload.until_ms, reload_timeout };
 	if (m->kill_ms != 0)
 		list[n++] = (struct deadline){ m->kill_ms, worker_stuck };
+	if (m->state == MASTER_RUNNING && m->worker.ready && m->reload.until_ms == 0 &&
+	    m->renewal != NULL)
+		list[n++] = (struct deadline){ renewal_due(m->renewal), renewal_look };
 	return (n);
 }
 
@@ -426,7 +429,7 @@ deadlines_list(const struct master *m, struct deadline list[4])
 static int
 deadlines_run(struct master *m)
 {
-	struct deadline list[4];
+	struct deadline list[5];
 	unsigned n = deadlines_list(m, list);
 	uint64_t now = clock_mono_ms(), next = UINT64_MAX;
 
@@ -447,6 +450,7 @@ master_run(struct master *m)
 {
 	log_main(LOG_NOTICE, 0, "start worker processes");
 	clock_update();
+	renewal_begin(m);
 	worker_spawn(m);
 	if (!m->is_worker)
 		title_set("master process");
@@ -487,6 +491,7 @@ master_fini(struct master *m)
 		pidfile_remove(pidfile_old(m->generation->pool, pid), getpid());
 	}
 	sockets_close(&m->sockets, paths_are_ours(m));
+	renewal_end(m);
 	log_set_default(NULL);
 	generation_free(m->generation);
 	m->generation = NULL;

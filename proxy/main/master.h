@@ -10,6 +10,7 @@
 #include "main/handover.h"
 #include "main/logs.h"
 #include "main/options.h"
+#include "main/renewal.h"
 #include "main/sockets.h"
 
 /*
@@ -52,6 +53,7 @@ struct master {
 	enum master_state state;
 	struct master_worker worker;
 	struct master_reload reload;
+	struct renewal *renewal;	/* NULL: no certificates */
 	pid_t new_binary;		/* USR2's child, 0: none */
 	uint64_t kill_ms;		/* the worker ought to have ended by then; 0 */
 
@@ -85,6 +87,8 @@ void	reload_answer(struct master *, const struct parcel *);	/* LOADED, REFUSED, 
 void	reload_timeout(struct master *);
 void	reload_abandon(struct master *);	/* the worker died; nothing is logged */
 void	reopen_logs(struct master *);
+/* The configuration in force with some files' bytes replaced.  False: it stays as it was. */
+bool	reload_renew(struct master *, struct conf_source *) __attribute__((warn_unused_result));
 
 /* upgrade.c */
 #define UPGRADE_ENVIRONMENT	"WPROXY_SOCKETS"

@@ -112,13 +112,36 @@ reload_done(struct master *m)
 		reload_start(m);
 }
 
+/* Loads what a source has and offers it.  False: nothing has changed. */
+static bool
+reload_offer(struct master *m, struct conf_source *source, const struct log *messages)
+{
+	struct generation_input in = { .options = m->options, .logs = m->logs,
+		.messages = messages, .source = source };
+	struct generation *gen = m->reload.gen = generation_load(&in);
+	struct pool *pool;
+
+	m->reload.serial++;
+	if (gen == NULL || sockets_bind(&m->sockets, gen, SOCKETS_ONCE) != 0) {
+		reload_drop(m);
+		return (false);
+	}
+	temp_folders_make(gen->http, &gen->process->user);
+	generation_keep_record(gen, source);
+	m->reload.until_ms = clock_mono_ms() + RELOAD_MS;
+	pool = pool_new(16384);
+	if (generation_offer(m, conf_source_record(source, pool)) != 0) {
+		master_kill_worker(m);
+		reload_drop(m);
+	}
+	pool_free(pool);
+	return (m->reload.gen != NULL);
+}
+
 void
 reload_start(struct master *m)
 {
-	struct generation_input in = { .options = m->options, .logs = m->logs,
-		.messages = log_default() };
 	struct pool *pool;
-	struct generation *gen;
 
 	m->reload.again = m->reload.until_ms != 0 || !m->worker.ready;
 	if (m->reload.again)
@@ -126,22 +149,18 @@ reload_start(struct master *m)
 	log_main(LOG_NOTICE, 0, "reconfiguring");
 	systemd_notify("RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_mono_us());
 	pool = pool_new(16384);
-	in.source = conf_source_files(pool);
-	gen = m->reload.gen = generation_load(&in);
-	m->reload.serial++;
-	if (gen != NULL && sockets_bind(&m->sockets, gen, SOCKETS_ONCE) == 0) {
-		temp_folders_make(gen->http, &gen->process->user);
-		m->reload.until_ms = clock_mono_ms() + RELOAD_MS;
-		if (generation_offer(m, conf_source_record(in.source, pool)) != 0) {
-			master_kill_worker(m);
-			reload_drop(m);
-		}
-	} else {
-		reload_drop(m);
-	}
-	pool_free(pool);
-	if (m->reload.gen == NULL)
+	if (!reload_offer(m, conf_source_files(pool), log_default()))
 		systemd_notify("READY=1%s", "");
+	pool_free(pool);
+}
+
+bool
+reload_renew(struct master *m, struct conf_source *source)
+{
+	/* The text is the one in force: what there is to warn about was said. */
+	struct log errors = { .file = m->generation->log->file, .level = LOG_ERR };
+
+	return (reload_offer(m, source, &errors));
 }
 
 static void
@@ -159,6 +178,7 @@ reload_commit(struct master *m)
 	m->reload.adopting = true;
 	log_set_default(m->generation->log);
 	sockets_commit(&m->sockets, m->generation, true);
+	renewal_begin(m);
 	generation_free(before);
 	logs_sweep(m->logs);
 }

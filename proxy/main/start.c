@@ -280,6 +280,7 @@ start_service(struct start *s)
 		status = 1;
 	} else {
 		start_switch_logs(s, s->master.generation);
+		generation_keep_record(s->master.generation, s->source);
 		status = start_master(s);
 	}
 	master_fini(&s->master);
