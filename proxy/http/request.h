@@ -131,6 +131,7 @@ struct request {
 	struct location *jumped_from;	/* the location whose try_files entered this named one (D1) */
 	bool error_fallback_used;	/* D1: once */
 	struct str authenticate;	/* WWW-Authenticate of the 401 being answered (headers filter); absent: none */
+	uint64_t retry_after;		/* s: Retry-After of the error being answered (headers filter); 0: none */
 	struct str redirect_location;	/* Location of the redirect being answered; absent: none */
 	bool cycle;			/* too many reroutes: no error page any more */
 	bool error_page_used;		/* recursive_error_pages off: one page only */

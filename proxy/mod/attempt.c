@@ -465,7 +465,8 @@ attempt_pull(struct attempt *a)
 static bool
 attempt_may_idle(const struct attempt *a)
 {
-	return (a->keepalive && a->all_given && chain_is_empty(&a->out) && !a->send_failed &&
+	/* A kept connection would hold a slot that is counted: with max_conns none is. */
+	return (a->keepalive && a->peer.options.max_conns == 0 && a->all_given && chain_is_empty(&a->out) && !a->send_failed &&
 	    chain_is_empty(&a->pump.in) && !conn_has_pending(a->backend.conn) &&
 	    idle_allows(&a->backend, &a->plan->limits));
 }

@@ -299,6 +299,45 @@ random_set(struct conf *cf, const struct conf_row *row, void *field)
 	return (method_choose(cf, row, &group->random));
 }
 
+/* --- queue --- */
+
+static int
+queue_option(struct conf *cf, unsigned at, struct group_queue *queue)
+{
+	struct str word = cf->words[at].text;
+	uint64_t n;
+
+	if (str_starts(word, STR("timeout=")) && str_to_msec(str_skip(word, 8), &queue->timeout))
+		return (0);
+	if (str_starts(word, STR("status=")) && str_to_uint(str_skip(word, 7), 599, &n) && n >= 500) {
+		queue->status = (unsigned)n;
+		return (0);
+	}
+	if (str_starts(word, STR("retry_after=")) && str_to_msec(str_skip(word, 12), &n)) {
+		queue->retry_after = n / 1000;
+		return (0);
+	}
+	return (conf_error_at(cf, at, "invalid parameter \"" STR_FMT "\"", STR_ARG(word)));
+}
+
+static int
+queue_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct group *group = cf->frame->owner;
+	uint64_t n;
+
+	(void)row;
+	(void)field;
+	if (!str_to_uint(cf->words[1].text, 1000000, &n) || n == 0)
+		return (conf_error_at(cf, 1, "invalid value \"" STR_FMT "\"",
+		    STR_ARG(cf->words[1].text)));
+	group->queue = (struct group_queue){ .max = (unsigned)n, .timeout = 60000, .status = 502 };
+	for (unsigned i = 2; i < cf->word_count; i++)
+		if (queue_option(cf, i, &group->queue) != 0)
+			return (-1);
+	return (0);
+}
+
 /* --- when http {} closes --- */
 
 static void
@@ -389,6 +428,8 @@ static const struct conf_row upstream_rows[] = {
 	METHOD("ip_hash", 0, 0, method_set, &lb_ip_hash),
 	METHOD("hash", 1, 2, hash_set, &lb_hash),
 	METHOD("random", 0, 2, random_set, &lb_random),
+	{ .name = "queue", .contexts = CTX_UPSTREAM, .min = 1, .max = 4, .flags = CONF_OWN,
+	    .set = queue_set },
 	{ .name = "zone", .contexts = CTX_UPSTREAM, .min = 1, .max = 2, .type = &conf_inert },
 	{ .name = "keepalive", .contexts = CTX_UPSTREAM, .min = 1, .max = 1,
 	    .type = &conf_uint, IN_UPSTREAM(keepalive), .dflt = "32" },

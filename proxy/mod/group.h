@@ -24,6 +24,14 @@ struct group_settings {
 	uint64_t keepalive_timeout;
 };
 
+/* queue N [timeout=] [status=] [retry_after=]: requests that may wait for a slot. */
+struct group_queue {
+	unsigned max;			/* 0: none */
+	uint64_t timeout;		/* ms */
+	unsigned status;
+	uint64_t retry_after;		/* s; 0: no such header */
+};
+
 struct group {
 	struct str name;		/* the host: also what Host: says */
 	unsigned port;			/* written behind the host of an implicit one; 0: none */
@@ -37,6 +45,7 @@ struct group {
 	struct group_settings *settings;
 	struct lb_hash_conf hash;
 	struct lb_random_conf random;
+	struct group_queue queue;
 	struct peer_set set;
 	struct idle_limits limits;
 };

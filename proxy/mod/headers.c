@@ -150,6 +150,9 @@ headers_start(struct request *r, void **state)
 	(void)state;
 	if (r->authenticate.n > 0)
 		fields_add_id(&r->out.fields, r->pool, FIELD_WWW_AUTHENTICATE, r->authenticate);
+	if (r->retry_after > 0)
+		fields_add_id(&r->out.fields, r->pool, FIELD_RETRY_AFTER,
+		    pool_printf(r->pool, "%llu", (unsigned long long)r->retry_after));
 	if (plain)
 		apply_expires(r, &conf->expires);
 	VEC_EACH(&conf->headers, const struct header_line, line)

@@ -16,7 +16,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "http/registry.h"
+#include "http/request.h"
 #include "mod/lb.h"
 
 struct peer_group {
@@ -24,6 +26,8 @@ struct peer_group {
 	struct str name;
 	unsigned index;
 	struct list peers;	/* struct peer */
+	struct list waiters;	/* struct peer_waiter, oldest first */
+	unsigned waiting;	/* they, and those of peer_group_wait_begin() */
 	uint64_t said;		/* when "no live upstreams" was said last, monotonic ms */
 };
 
@@ -42,6 +46,7 @@ group_make(void *arg)
 	group->name = str_make(p, name->n);
 	group->index = atomic_fetch_add(&group_counter, 1);
 	list_init(&group->peers);
+	list_init(&group->waiters);
 	return (group);
 }
 
@@ -326,31 +331,193 @@ choice_take_list(struct peer_choice *choice)
 	choice->list->refs++;
 }
 
-enum pick_result
-peer_pick(struct peer_choice *choice, struct request *r, struct pool *pool, struct peer_try *out)
+static void
+choice_prepare(struct peer_choice *choice, struct request *r)
+{
+	const struct lb_method *method = choice->set->method;
+
+	if (method->prepare != NULL && !choice->prepared)
+		method->prepare(choice, r, choice->set->method_conf);
+	choice->prepared = true;
+}
+
+/* The bits of what was tried, where there are more than fit. */
+static void
+choice_make_room(struct peer_choice *choice, struct request *r)
+{
+	if (choice->list->count > 64 && choice->tried_many == NULL)
+		choice->tried_many = pool_zalloc(r->pool, (choice->list->count + 63) / 64 * 8);
+}
+
+/* Under the lock. */
+static enum pick_result
+choice_pick(struct peer_choice *choice, struct peer_try *out)
 {
 	struct peer_group *group = choice->set->group;
-	enum pick_result result = PICK_OK;
 	bool busy = false;
-	uint32_t at;
+	uint32_t at = pick_live(choice);
 
-	if (choice->set->method->prepare != NULL && !choice->prepared)
-		choice->set->method->prepare(choice, r, choice->set->method_conf);
-	choice->prepared = true;
+	if (at != LB_NONE) {
+		try_begin(choice, at, out);
+		return (PICK_OK);
+	}
+	at = pick_desperate(choice, &busy);
+	if (at == LB_NONE)
+		return (busy ? PICK_BUSY : PICK_NONE);
+	try_begin(choice, at, out);
+	return (desperation(group, choice->list->slots[at].options.fail_timeout, choice->now));
+}
+
+enum pick_result
+peer_pick(struct peer_choice *choice, struct request *r, struct peer_try *out)
+{
+	struct peer_group *group = choice->set->group;
+	enum pick_result result;
+
+	choice_prepare(choice, r);
 	out->peer = NULL;
 	pthread_mutex_lock(&group->lock);
 	choice_take_list(choice);
-	if (choice->list->count > 64 && choice->tried_many == NULL)
-		choice->tried_many = pool_zalloc(pool, (choice->list->count + 63) / 64 * 8);
-	at = pick_live(choice);
-	if (at == LB_NONE && (at = pick_desperate(choice, &busy)) != LB_NONE)
-		result = desperation(group, choice->list->slots[at].options.fail_timeout, choice->now);
-	if (at != LB_NONE)
-		try_begin(choice, at, out);
-	else
-		result = busy ? PICK_BUSY : PICK_NONE;
+	choice_make_room(choice, r);
+	result = choice_pick(choice, out);
 	pthread_mutex_unlock(&group->lock);
 	return (result);
+}
+
+/* Slots are free: the oldest that may use them have them.  Under the lock; posted behind it. */
+static void
+group_grant(struct peer_group *group, uint64_t now, struct list *granted)
+{
+	LIST_EACH_SAFE(&group->waiters, it, after) {
+		struct peer_waiter *waiter = list_item(it, struct peer_waiter, link);
+		uint32_t at;
+
+		waiter->choice->now = now;
+		at = pick_live(waiter->choice);
+		if (at == LB_NONE)
+			continue;
+		try_begin(waiter->choice, at, &waiter->try);
+		waiter->granted = true;
+		list_remove(&waiter->link);
+		group->waiting--;
+		list_push_back(granted, &waiter->link);
+	}
+}
+
+/* Behind the lock: each belongs to its thread once it is posted. */
+static void
+granted_post(struct list *granted)
+{
+	struct list *it;
+
+	while ((it = list_pop(granted)) != NULL) {
+		struct peer_waiter *waiter = list_item(it, struct peer_waiter, link);
+
+		loop_post(waiter->loop, &waiter->msg);
+	}
+}
+
+enum pick_result
+peer_pick_or_wait(struct peer_choice *choice, struct request *r, struct peer_try *out,
+    struct peer_waiter *waiter, unsigned max)
+{
+	struct peer_group *group = choice->set->group;
+	enum pick_result result = PICK_BUSY;
+	struct list granted = LIST_INIT(granted);
+
+	choice_prepare(choice, r);
+	out->peer = NULL;
+	pthread_mutex_lock(&group->lock);
+	choice_take_list(choice);
+	choice_make_room(choice, r);
+	if (list_is_empty(&group->waiters))
+		result = choice_pick(choice, out);
+	if (result == PICK_BUSY && group->waiting >= max) {
+		result = PICK_FULL;
+	} else if (result == PICK_BUSY) {
+		result = PICK_WAIT;
+		waiter->choice = choice;
+		group->waiting++;
+		list_push_back(&group->waiters, &waiter->link);
+		/* A reload may have made room that nobody gave back. */
+		group_grant(group, choice->now, &granted);
+	}
+	pthread_mutex_unlock(&group->lock);
+	granted_post(&granted);
+	return (result);
+}
+
+/* --- waiting --- */
+
+static void
+waiter_deliver(struct loop_msg *msg)
+{
+	struct peer_waiter *waiter = list_item(msg, struct peer_waiter, msg);
+
+	if (!waiter->abandoned) {
+		waiter->on_granted(waiter);
+		return;
+	}
+	(void)peer_done(&waiter->try, PEER_UNTESTED, false, NULL, clock_mono_ms());
+	free(waiter);
+}
+
+struct peer_waiter *
+peer_waiter_new(struct loop *loop, void (*on_granted)(struct peer_waiter *), void *arg)
+{
+	struct peer_waiter *waiter = xcalloc(1, sizeof(*waiter));
+
+	waiter->msg.deliver = waiter_deliver;
+	waiter->loop = loop;
+	waiter->on_granted = on_granted;
+	waiter->arg = arg;
+	list_init(&waiter->link);
+	return (waiter);
+}
+
+void
+peer_waiter_free(struct peer_waiter *waiter)
+{
+	free(waiter);
+}
+
+void
+peer_waiter_cancel(struct peer_waiter *waiter)
+{
+	struct peer_group *group = waiter->choice->set->group;
+	bool granted;
+
+	pthread_mutex_lock(&group->lock);
+	granted = waiter->granted;
+	if (!granted) {
+		list_remove(&waiter->link);
+		group->waiting--;
+	}
+	pthread_mutex_unlock(&group->lock);
+	waiter->abandoned = true;
+	if (!granted)
+		free(waiter);
+}
+
+bool
+peer_group_wait_begin(struct peer_group *group, unsigned max)
+{
+	bool may;
+
+	pthread_mutex_lock(&group->lock);
+	may = group->waiting < max;
+	if (may)
+		group->waiting++;
+	pthread_mutex_unlock(&group->lock);
+	return (may);
+}
+
+void
+peer_group_wait_end(struct peer_group *group)
+{
+	pthread_mutex_lock(&group->lock);
+	group->waiting--;
+	pthread_mutex_unlock(&group->lock);
 }
 
 unsigned
@@ -407,11 +574,26 @@ try_succeeded(const struct peer_try *t, uint64_t now)
 }
 
 bool
+peer_fail(struct peer_try *t, uint64_t now)
+{
+	struct peer_group *group = t->peer->group;
+	bool disabled;
+
+	if (t->alone)
+		return (false);
+	pthread_mutex_lock(&group->lock);
+	disabled = try_failed(t, now);
+	pthread_mutex_unlock(&group->lock);
+	return (disabled);
+}
+
+bool
 peer_done(struct peer_try *t, enum peer_result result, bool keep, struct peer_choice *ended,
     uint64_t now)
 {
 	struct peer_group *group = t->peer->group;
 	struct peer_list *old = NULL;
+	struct list granted = LIST_INIT(granted);
 	bool disabled = false;
 
 	pthread_mutex_lock(&group->lock);
@@ -424,7 +606,10 @@ peer_done(struct peer_try *t, enum peer_result result, bool keep, struct peer_ch
 		old = list_unref(ended->list);
 	if (t->refs > (keep ? 1u : 0u))
 		peer_unref(t->peer, t->refs - (keep ? 1 : 0));
+	if (!list_is_empty(&group->waiters))
+		group_grant(group, now, &granted);
 	pthread_mutex_unlock(&group->lock);
+	granted_post(&granted);
 	t->peer = NULL;
 	if (ended != NULL)
 		ended->list = NULL;
@@ -444,6 +629,14 @@ peer_choice_end(struct peer_choice *choice)
 	pthread_mutex_unlock(&choice->set->group->lock);
 	choice->list = NULL;
 	list_free(old);
+}
+
+void
+peer_choice_restart(struct peer_choice *choice)
+{
+	peer_choice_end(choice);
+	choice->tried_few = 0;
+	choice->tried_many = NULL;
 }
 
 void

@@ -10,6 +10,7 @@
 #include "base/pool.h"
 #include "base/str.h"
 #include "net/addr.h"
+#include "net/loop.h"
 
 /*
  * A group of back ends and which of them takes the next try.
@@ -104,9 +105,38 @@ enum pick_result {
 	PICK_OK,
 	PICK_DESPERATE,		/* all are marked failed: one that is (D8) */
 	PICK_DESPERATE_SAID,	/* the same, and it was said within fail_timeout */
-	PICK_BUSY,		/* only max_conns stands in the way */
+	PICK_WAIT,		/* max_conns stands in the way: the waiter will be granted a slot */
+	PICK_FULL,		/* the same, and as many wait as may */
+	PICK_BUSY,		/* the same, and nobody may wait */
 	PICK_NONE
 };
+
+/*
+ * A request that waits for a slot.  Oldest first, over all threads.
+ *
+ *	waiting -> granted (by whoever freed the slot, under the lock, then posted) -> on_granted
+ *	    \-> cancelled       \-> abandoned: the slot is handed on
+ */
+struct peer_waiter {
+	struct loop_msg msg;
+	struct loop *loop;		/* of the request */
+	struct list link;		/* group's */
+	struct peer_choice *choice;	/* the request's: under the lock while it waits */
+	struct peer_try try;		/* granted */
+	bool granted;			/* under the lock */
+	bool abandoned;			/* on the request's thread */
+	/* On the request's thread: takes try over (or gives it back) and frees the waiter. */
+	void (*on_granted)(struct peer_waiter *);
+	void *arg;
+};
+struct peer_waiter	*peer_waiter_new(struct loop *, void (*on_granted)(struct peer_waiter *),
+			    void *arg);
+/* The request goes: no call follows; the waiter is freed, now or when its message came. */
+void			 peer_waiter_cancel(struct peer_waiter *);
+void			 peer_waiter_free(struct peer_waiter *);	/* granted, or never queued */
+/* One more (fewer) request waits for the group to come back; false: more than max would. */
+bool			 peer_group_wait_begin(struct peer_group *, unsigned max);
+void			 peer_group_wait_end(struct peer_group *);
 
 /* The group of that name, made if need be; never freed. */
 struct peer_group	*peer_group_get(struct str name);
@@ -131,11 +161,16 @@ void	peer_set_release(void *set);
 
 /*
  * The next peer for this request.  On OK and DESPERATE* the try is filled: give it back with
- * peer_done().  pool serves lists of more than 64 slots.  Any thread.
+ * peer_done().  Any thread.
  */
-enum pick_result	peer_pick(struct peer_choice *, struct request *, struct pool *, struct peer_try *);
+enum pick_result	peer_pick(struct peer_choice *, struct request *, struct peer_try *);
+/* The same, behind those that wait; the waiter joins them where there is no free slot, if fewer than max do. */
+enum pick_result	peer_pick_or_wait(struct peer_choice *, struct request *, struct peer_try *,
+			    struct peer_waiter *, unsigned max);
 /* How many peers there are to try, of the list that the choice holds or would take. */
 unsigned		peer_choice_size(struct peer_choice *);
+/* This failure counts now, though the slot is kept (detached attempts).  True as peer_done(). */
+bool	peer_fail(struct peer_try *, uint64_t now);
 /* A try at an address that belongs to no set (computed by variables). */
 void	peer_try_alone(struct peer_try *, struct peer_group *, const struct addr *, struct str text);
 /*
@@ -145,6 +180,8 @@ void	peer_try_alone(struct peer_try *, struct peer_group *, const struct addr *,
  */
 bool	peer_done(struct peer_try *, enum peer_result, bool keep, struct peer_choice *ended, uint64_t now);
 void	peer_choice_end(struct peer_choice *);
+/* Nobody was tried yet; the list is the newest. */
+void	peer_choice_restart(struct peer_choice *);
 /* An idle connection is closed. */
 void	peer_drop(struct peer *);
 /* An idle connection's reference goes from one peer to another of the same group and address. */

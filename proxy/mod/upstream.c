@@ -12,20 +12,18 @@
  * Whatever may end inside the content step and inside a callback alike returns
  * a step's result; upstream_go() gives it to the request in callbacks.
  */
-#include "mod/upstream.h"
+#include "mod/upstream_steps.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 
 #include "base/clock.h"
-#include "http/error_page.h"
 #include "http/response.h"
 #include "http/session.h"
 #include "http/spool.h"
 #include "http/tpl.h"
-#include "http/tunnel.h"
-#include "http/uri.h"
+#include "mod/queue.h"
 #include "net/tls.h"
 
 #define STREAM_ROOM	(128u * 1024)	/* of a streamed request body on its way */
@@ -36,8 +34,6 @@
 static const struct attempt_events	upstream_attempt_events;
 static const struct request_events	upstream_request_events;
 
-static enum step_result	upstream_next_peer(struct upstream *);
-static bool	upstream_may_try_next(struct upstream *, unsigned why);
 
 /* --- what is known about it --- */
 
@@ -93,6 +89,7 @@ upstream_new(struct request *r, const struct upstream_protocol *protocol,
 	u->r = r;
 	u->protocol = protocol;
 	u->settings = settings;
+	u->queued = -1;
 	u->idempotent = method_is_idempotent(r->in.method);
 	u->results = r->upstream == NULL ? VEC_OF(struct upstream_result) : r->upstream->results;
 	r->upstream = u;
@@ -100,60 +97,15 @@ upstream_new(struct request *r, const struct upstream_protocol *protocol,
 	return (u);
 }
 
-/* In callbacks: what a step would return. */
-static void
+void
 upstream_go(struct upstream *u, enum step_result result)
 {
 	if (result != STEP_WAIT)
 		request_go(u->r, result);
 }
 
-/* --- results --- */
-
-static void
-result_begin(struct upstream *u, struct str addr)
-{
-	u->result = (struct upstream_result){ .addr = addr, .connect = -1, .header = -1,
-		.response = -1, .queue = -1,
-		.separate = u->results.count > 0 && u->results.count == u->results_before };
-	u->try_us = clock_mono_us();
-}
-
-static int64_t
-ms_since(uint64_t from_us, uint64_t to_us)
-{
-	return (to_us < from_us ? 0 : (int64_t)((to_us - from_us) / 1000));
-}
-
-/* The try is over; what it was is kept. */
-static void
-result_end(struct upstream *u, unsigned status)
-{
-	struct upstream_result *kept;
-	const struct attempt *a = u->attempt;
-
-	if (u->result.addr.p == NULL)
-		return;
-	u->result.response = ms_since(u->try_us, clock_mono_us());
-	if (status != 0)
-		u->result.status = status;
-	if (a != NULL) {
-		u->result.sent = attempt_bytes_sent(a);
-		u->result.received = attempt_bytes_received(a);
-		if (a->connect_us != 0)
-			u->result.connect = ms_since(u->try_us, a->connect_us);
-		if (a->head_us != 0)
-			u->result.header = ms_since(u->try_us, a->head_us);
-	}
-	u->result.length = u->relay.received;
-	kept = vec_push(&u->results, u->r->pool);
-	*kept = u->result;
-	u->result.addr = STR_NULL;
-}
-
-/* Finishes the attempt, if there is one; says so when that disabled its peer. */
-static void
-attempt_over(struct upstream *u, bool complete, enum peer_result result, bool last)
+void
+upstream_attempt_over(struct upstream *u, bool complete, enum peer_result result, bool last)
 {
 	struct attempt *a = u->attempt;
 
@@ -164,19 +116,31 @@ attempt_over(struct upstream *u, bool complete, enum peer_result result, bool la
 		upstream_log(u, LOG_WARN, 0, "upstream server temporarily disabled");
 }
 
-static void
+void
 upstream_set_over(struct upstream *u)
 {
+	queue_leave(u);
 	u->state = UPSTREAM_OVER;
 	if (u->choice.list != NULL)
 		peer_choice_end(&u->choice);
 }
 
-static enum step_result
+enum step_result
 upstream_fail(struct upstream *u, unsigned status)
 {
 	upstream_set_over(u);
 	return (request_fail(u->r, status));
+}
+
+/* No back end will answer.  What never met one waits where a queue allows it. */
+static enum step_result
+upstream_give_up(struct upstream *u, unsigned status)
+{
+	if (!u->reached && queue_bridge(u)) {
+		u->state = UPSTREAM_WAITING;
+		return (STEP_WAIT);
+	}
+	return (upstream_fail(u, status));
 }
 
 /* --- the request's body --- */
@@ -205,8 +169,8 @@ upstream_body_failed(struct upstream *u, unsigned status)
 {
 	bool trying = u->state == UPSTREAM_TRYING;
 
-	result_end(u, 0);
-	attempt_over(u, false, PEER_UNTESTED, true);
+	upstream_result_end(u, 0);
+	upstream_attempt_over(u, false, PEER_UNTESTED, true);
 	relay_clear(&u->relay);
 	if (trying) {
 		upstream_go(u, upstream_fail(u, status));
@@ -301,7 +265,7 @@ upstream_try(struct upstream *u, struct peer_try *peer, bool fresh)
 	int error = 0;
 
 	choose_reuse(u, &begin);
-	result_begin(u, pool_strdup(u->r->pool, peer->peer->text));
+	upstream_result_begin(u, pool_strdup(u->r->pool, peer->peer->text));
 	request_bytes(u, &out);
 	u->attempt = attempt_start(&begin, &error);
 	if (u->attempt != NULL) {
@@ -310,36 +274,34 @@ upstream_try(struct upstream *u, struct peer_try *peer, bool fresh)
 			upstream_feed(u);
 		return (true);
 	}
-	upstream_log(u, connect_level(error), error, "connect() to " STR_FMT " failed",
-	    STR_ARG(u->result.addr));
-	result_end(u, 502);
+	if (!u->bridging)
+		upstream_log(u, connect_level(error), error, "connect() to " STR_FMT " failed",
+		    STR_ARG(u->result.addr));
+	upstream_result_end(u, 502);
 	if (peer_done(peer, PEER_FAILED, false, NULL, clock_mono_ms()))
 		upstream_log(u, LOG_WARN, 0, "upstream server temporarily disabled");
 	return (false);
 }
 
 /* The next peer of the group. */
-static bool
+static enum pick_result
 pick_of_group(struct upstream *u, struct peer_try *peer)
 {
+	enum pick_result result;
+
 	u->choice.now = clock_mono_ms();
-	switch (peer_pick(&u->choice, u->r, u->r->pool, peer)) {
-	case PICK_OK:
-	case PICK_DESPERATE_SAID:
-		return (true);
-	case PICK_DESPERATE:
-		result_begin(u, STR_NULL);
+	result = queue_pick(u, peer);
+	if (result != PICK_DESPERATE && result != PICK_DESPERATE_SAID)
+		return (result);
+	if (result == PICK_DESPERATE) {
+		upstream_result_begin(u, STR_NULL);
 		upstream_log(u, LOG_ERR, 0, "no live upstreams, trying all of them");
-		return (true);
-	case PICK_BUSY:
-	case PICK_NONE:
-		break;
 	}
-	return (false);
+	return (PICK_OK);
 }
 
 /* The next of the addresses that variables named. */
-static bool
+static enum pick_result
 pick_of_addrs(struct upstream *u, struct peer_try *peer)
 {
 	const struct addr *addr;
@@ -347,34 +309,88 @@ pick_of_addrs(struct upstream *u, struct peer_try *peer)
 	char buf[ADDR_TEXT_MAX];
 
 	if (u->addr_next >= u->target.addr_count)
-		return (false);
+		return (PICK_NONE);
 	addr = &u->target.addrs[u->addr_next++];
 	if (text.p == NULL)
 		text = str_make(buf, addr_text(addr, true, buf));
 	peer_try_alone(peer, group_of_addresses(), addr, text);
-	return (true);
+	return (PICK_OK);
 }
 
+/* Nobody can be tried now: $upstream_addr is the group's name. */
 static enum step_result
+upstream_nobody(struct upstream *u, enum pick_result why)
+{
+	const struct group_queue *queue = u->target.group == NULL ? NULL : &u->target.group->queue;
+	unsigned status = why == PICK_FULL ? queue->status : 502;
+
+	upstream_result_begin(u, u->target.name);
+	if (why != PICK_FULL)
+		upstream_log(u, LOG_ERR, 0, "no live upstreams");
+	upstream_result_end(u, status);
+	if (why == PICK_FULL)
+		u->r->retry_after = queue->retry_after;
+	return (upstream_fail(u, status));
+}
+
+/* A peer was picked: tries it.  False: connecting failed at once. */
+static bool
+upstream_try_picked(struct upstream *u, struct peer_try *peer)
+{
+	u->tried++;
+	u->state = UPSTREAM_TRYING;
+	return (upstream_try(u, peer, false));
+}
+
+enum step_result
 upstream_next_peer(struct upstream *u)
 {
 	struct peer_try peer = { .peer = NULL };
+	enum pick_result result;
 
 	for (;;) {
-		if (u->target.group != NULL ? !pick_of_group(u, &peer) : !pick_of_addrs(u, &peer)) {
-			result_begin(u, u->target.name);
-			upstream_log(u, LOG_ERR, 0, "no live upstreams");
-			result_end(u, 502);
-			return (upstream_fail(u, 502));
-		}
-		u->tried++;
-		if (upstream_try(u, &peer, false)) {
-			u->state = UPSTREAM_TRYING;
+		result = u->target.group != NULL ? pick_of_group(u, &peer) : pick_of_addrs(u, &peer);
+		if (result == PICK_WAIT) {
+			u->state = UPSTREAM_WAITING;
 			return (STEP_WAIT);
 		}
+		if (result != PICK_OK)
+			return (upstream_nobody(u, result));
+		if (upstream_try_picked(u, &peer))
+			return (STEP_WAIT);
 		if (!upstream_may_try_next(u, NEXT_ERROR))
-			return (upstream_fail(u, 502));
+			return (upstream_give_up(u, 502));
 	}
+}
+
+void
+upstream_granted(struct upstream *u, struct peer_try *peer)
+{
+	u->queued = (int64_t)(clock_mono_ms() - u->wait_from);
+	if (!upstream_try_picked(u, peer))
+		upstream_go(u, upstream_may_try_next(u, NEXT_ERROR) ? upstream_next_peer(u) :
+		    upstream_give_up(u, 502));
+}
+
+void
+upstream_again(struct upstream *u)
+{
+	peer_choice_restart(&u->choice);
+	u->tried = 0;
+	u->queued = (int64_t)(clock_mono_ms() - u->wait_from);
+	upstream_go(u, upstream_next_peer(u));
+}
+
+void
+upstream_waited_out(struct upstream *u)
+{
+	const struct group_queue *queue = &u->target.group->queue;
+
+	u->queued = (int64_t)(clock_mono_ms() - u->wait_from);
+	upstream_result_begin(u, u->target.name);
+	upstream_result_end(u, queue->status);
+	u->r->retry_after = queue->retry_after;
+	upstream_go(u, upstream_fail(u, queue->status));
 }
 
 /* --- after a failure --- */
@@ -390,7 +406,7 @@ upstream_tries(struct upstream *u)
 	return (tries != 0 && tries < count ? (unsigned)tries : count);
 }
 
-static bool
+bool
 upstream_may_try_next(struct upstream *u, unsigned why)
 {
 	const struct upstream_next *next = &u->settings->next;
@@ -402,7 +418,7 @@ upstream_may_try_next(struct upstream *u, unsigned why)
 	if ((next->when & why) != why)
 		return (false);
 	return (next->timeout == 0 ||
-	    (uint64_t)ms_since(u->started_us, clock_mono_us()) < next->timeout);
+	    (uint64_t)upstream_ms_since(u->started_us, clock_mono_us()) < next->timeout);
 }
 
 /*
@@ -424,7 +440,7 @@ upstream_retry_fresh(struct upstream *u, enum attempt_failure failure)
 	peer = attempt_give_back(a);
 	if (!upstream_try(u, &peer, true))
 		upstream_go(u, upstream_may_try_next(u, NEXT_ERROR) ? upstream_next_peer(u) :
-		    upstream_fail(u, 502));
+		    upstream_give_up(u, 502));
 	return (true);
 }
 
@@ -437,6 +453,8 @@ failure_log(struct upstream *u, enum attempt_failure failure)
 
 	switch (failure) {
 	case ATTEMPT_NO_CONNECTION:
+		if (u->bridging)	/* said when it began */
+			break;
 		upstream_log(u, LOG_ERR, conn->error, "connect() failed");
 		break;
 	case ATTEMPT_NO_TLS:
@@ -476,13 +494,25 @@ static const struct failure_meaning {
 	[ATTEMPT_TOO_BIG] = { NEXT_INVALID_HEADER, 502 },
 };
 
-static struct upstream *
+struct upstream *
 upstream_of(const struct attempt *a)
 {
 	struct upstream *u = a->owner;
 
 	assert(u->magic == UPSTREAM_MAGIC && u->attempt == a);
 	return (u);
+}
+
+/* Its worker still runs: the failure counts now, the slot is kept (power 2). */
+static void
+upstream_detach_failed(struct upstream *u)
+{
+	struct attempt *a = u->attempt;
+
+	u->attempt = NULL;
+	if (peer_fail(&a->peer, clock_mono_ms()))
+		upstream_log(u, LOG_WARN, 0, "upstream server temporarily disabled");
+	attempt_detach(a);
 }
 
 static void
@@ -501,211 +531,14 @@ upstream_on_failed(struct attempt *a, enum attempt_failure failure)
 	if (upstream_retry_fresh(u, failure))
 		return;
 	failure_log(u, failure);
-	result_end(u, meaning->status);
-	attempt_over(u, false, PEER_FAILED, false);
+	u->reached = u->reached || failure != ATTEMPT_NO_CONNECTION;
+	upstream_result_end(u, meaning->status);
+	if (failure == ATTEMPT_TIMED_OUT && attempt_may_detach(a))
+		upstream_detach_failed(u);
+	else
+		upstream_attempt_over(u, false, PEER_FAILED, false);
 	upstream_go(u, upstream_may_try_next(u, meaning->why) ? upstream_next_peer(u) :
-	    upstream_fail(u, meaning->status));
-}
-
-/* --- the head --- */
-
-static unsigned
-status_next(unsigned status)
-{
-	static const struct { unsigned status, why; } table[] = {
-		{ 500, NEXT_500 }, { 502, NEXT_502 }, { 503, NEXT_503 }, { 504, NEXT_504 },
-		{ 403, NEXT_403 }, { 404, NEXT_404 }, { 429, NEXT_429 },
-	};
-
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (table[i].status == status)
-			return (table[i].why);
-	return (0);
-}
-
-/* The head's fields outlive the next parse: they are read by variables at any time. */
-static void
-answer_keep(struct upstream *u, struct attempt *a)
-{
-	const struct response_head *head = &a->head;
-
-	u->answer = (struct fields){ .count = head->count, .room = head->count, .known = head->known };
-	u->answer.items = pool_alloc(u->r->pool, head->count * sizeof(struct field));
-	if (head->count > 0)
-		memcpy(u->answer.items, head->items, head->count * sizeof(struct field));
-	owner_drop(u->answer_owner);
-	u->answer_owner = a->head_owner;
-	a->head_owner = NULL;
-	u->result.status = head->status;
-}
-
-/* True: another peer has the request now. */
-static bool
-answer_passed_over(struct upstream *u, unsigned status)
-{
-	unsigned why = status_next(status);
-
-	if (why == 0 || !upstream_may_try_next(u, why))
-		return (false);
-	result_end(u, 0);
-	attempt_over(u, false, why == NEXT_403 || why == NEXT_404 ? PEER_UNTESTED : PEER_FAILED, false);
-	upstream_go(u, upstream_next_peer(u));
-	return (true);
-}
-
-/* proxy_intercept_errors: our page instead of the back end's.  True: done. */
-static bool
-answer_intercepted(struct upstream *u, unsigned status)
-{
-	struct request *r = u->r;
-	const struct field *f = status == 401 ? fields_get(&u->answer, FIELD_WWW_AUTHENTICATE) : NULL;
-
-	if (status < 300 || !u->settings->intercept_errors || !request_has_error_page(r, status))
-		return (false);
-	result_end(u, 0);
-	attempt_over(u, false, PEER_OK, true);
-	r->intercepted = true;
-	if (f != NULL)
-		r->authenticate = f->value;
-	upstream_go(u, upstream_fail(u, status));
-	return (true);
-}
-
-/* X-Accel-Redirect.  True: the request is elsewhere. */
-static bool
-answer_redirected(struct upstream *u)
-{
-	struct request *r = u->r;
-	struct str uri, args = STR("");
-
-	if (!upstream_head_redirects(u, &uri))
-		return (false);
-	result_end(u, 0);
-	attempt_over(u, false, PEER_OK, true);
-	upstream_set_over(u);
-	if (str_starts(uri, STR("@"))) {
-		request_go(r, request_named(r, uri));
-		return (true);
-	}
-	if (!uri_unsafe_split(r->pool, &uri, &args)) {
-		request_log(r, LOG_ERR, 0, "unsafe URI \"" STR_FMT "\" was detected", STR_ARG(uri));
-		request_go(r, request_fail(r, 404));
-		return (true);
-	}
-	if (r->in.method != METHOD_HEAD) {
-		r->in.method = METHOD_GET;
-		r->in.method_name = STR("GET");
-	}
-	request_go(r, request_redirect(r, uri, args));
-	return (true);
-}
-
-static void
-upstream_tunnel_stop(struct upstream *u)
-{
-	if (u->tunnel == NULL)
-		return;
-	u->relay.received = tunnel_received(u->tunnel);
-	tunnel_stop(u->tunnel);
-	u->tunnel = NULL;
-}
-
-static void
-upstream_tunnel_over(void *arg, enum tunnel_end end)
-{
-	struct upstream *u = arg;
-	struct request *r = u->r;
-
-	if (end == TUNNEL_TIMED_OUT)
-		upstream_log(u, LOG_ERR, ETIMEDOUT, "upstream timed out");
-	upstream_tunnel_stop(u);
-	result_end(u, 0);
-	attempt_over(u, false, PEER_OK, true);
-	upstream_set_over(u);
-	session_tunnel_done(r);
-}
-
-/* 101 was sent: both connections become one. */
-static void
-upstream_tunnel(struct upstream *u)
-{
-	struct request *r = u->r;
-	struct attempt *a = u->attempt;
-	struct chain to_back = { 0 }, to_client = { 0 };
-	struct conn *client;
-
-	u->state = UPSTREAM_TUNNEL;
-	timer_cancel(&a->timer);
-	chain_append(&to_client, &a->pump.in);
-	client = r->ops->tunnel(r, &to_back);
-	u->tunnel = tunnel_start(r->pool, client, a->backend.conn, &to_back, &to_client,
-	    u->settings->times.read, upstream_tunnel_over, u);
-}
-
-static void
-upstream_switch(struct upstream *u)
-{
-	struct request *r = u->r;
-	struct chain none = { 0 };
-
-	if (resp_start(r) != 0 || resp_write(r, &none, SEND_FLUSH) != 0)
-		return;
-	u->state = UPSTREAM_RELAYING;
-	if (session_queued(r) > 0) {
-		session_await_drain(r);
-		return;
-	}
-	upstream_tunnel(u);
-}
-
-static void
-upstream_on_head(struct attempt *a)
-{
-	struct upstream *u = upstream_of(a);
-	unsigned status = a->head.status;
-	bool buffering, flush;
-
-	u->sent = true;
-	answer_keep(u, a);
-	if (answer_passed_over(u, status))
-		return;
-	if (status == 101 && !u->upgrade) {
-		upstream_log(u, LOG_ERR, 0, "upstream sent 101 without being asked");
-		result_end(u, 502);
-		attempt_over(u, false, PEER_FAILED, true);
-		upstream_go(u, upstream_fail(u, 502));
-		return;
-	}
-	if (answer_intercepted(u, status) || answer_redirected(u))
-		return;
-	upstream_head_out(u, &a->head, &a->decoder.framing);
-	if (status == 101) {
-		upstream_switch(u);
-		return;
-	}
-	u->state = UPSTREAM_RELAYING;
-	flush = upstream_head_streams(u, &buffering);
-	if (resp_start(u->r) != 0)
-		u->relay.client_gone = true;
-	relay_start(&u->relay, u, buffering, flush);
-}
-
-void
-upstream_relayed(struct upstream *u, enum pump_result result)
-{
-	const struct attempt *a = u->attempt;
-	const struct conn *conn = a->backend.conn;
-
-	if (result == PUMP_CUT)
-		upstream_log(u, LOG_ERR, 0, "upstream prematurely closed connection");
-	else if (result == PUMP_FAILED)
-		upstream_log(u, LOG_ERR, conn->error, "%s() failed",
-		    conn->failed_call == NULL ? "recv" : conn->failed_call);
-	else if (result == PUMP_MALFORMED)
-		upstream_log(u, LOG_ERR, 0, "upstream sent invalid chunked response");
-	result_end(u, 0);
-	attempt_over(u, result == PUMP_END && u->body_ended, PEER_OK, true);
-	upstream_set_over(u);
+	    upstream_give_up(u, meaning->status));
 }
 
 /* --- events --- */
@@ -782,12 +615,13 @@ upstream_cancel(struct request *r, void *arg)
 
 	assert(u->magic == UPSTREAM_MAGIC && u->r == r);
 	upstream_tunnel_stop(u);
-	result_end(u, 0);
+	queue_leave(u);
+	upstream_result_end(u, 0);
 	if (u->attempt != NULL && attempt_may_detach(u->attempt)) {
 		attempt_detach(u->attempt);
 		u->attempt = NULL;
 	}
-	attempt_over(u, false, PEER_UNTESTED, true);
+	upstream_attempt_over(u, false, PEER_UNTESTED, true);
 	relay_clear(&u->relay);
 	upstream_set_over(u);
 }

@@ -57,6 +57,7 @@ struct upstream_result {
 };
 
 enum upstream_state {
+	UPSTREAM_WAITING,	/* for a slot, or for the group to come back (queue) */
 	UPSTREAM_TRYING,	/* an attempt has no head yet */
 	UPSTREAM_RELAYING,	/* the body goes to the client */
 	UPSTREAM_TUNNEL,
@@ -76,6 +77,14 @@ struct upstream {
 	struct attempt *attempt;	/* NULL: none */
 	unsigned tried;
 	unsigned addr_next;		/* of target.addrs */
+
+	struct peer_waiter *waiter;	/* for a slot; NULL: none */
+	struct timer wait_timer;
+	uint64_t wait_from;		/* monotonic ms; 0: never waited */
+	bool bridging;			/* waits for a group whose peers all refuse; counted there */
+	int64_t queued;			/* ms waited; -1: not at all */
+	bool reached;			/* some try met a peer that accepted the connection */
+
 	uint64_t started_us;		/* monotonic: for next_upstream_timeout */
 	uint64_t try_us;		/* when the try under way began */
 	bool sent;			/* bytes of the request went to some back end */
@@ -109,6 +118,14 @@ struct upstream	*upstream_new(struct request *, const struct upstream_protocol *
 void	upstream_plan(struct upstream *);
 /* Tries the first peer.  A step's result. */
 enum step_result	upstream_begin(struct upstream *);
+/* upstream_vars.c: the record of the try under way; ended with status 0 it keeps the one it has. */
+void	upstream_result_begin(struct upstream *, struct str addr);
+void	upstream_result_end(struct upstream *, unsigned status);
+int64_t	upstream_ms_since(uint64_t from_us, uint64_t to_us);
+/* queue.c tells: a slot was granted; the refusing group may be asked again; the wait was too long. */
+void	upstream_granted(struct upstream *, struct peer_try *);
+void	upstream_again(struct upstream *);
+void	upstream_waited_out(struct upstream *);
 /* Error lines with "upstream: ..." and what was being done. */
 void	upstream_log(struct upstream *, enum log_level, int err, const char *, ...)
 	    __attribute__((format(printf, 4, 5)));

@@ -1,11 +1,53 @@
 /*
- * $upstream_*: what back ends said and cost.  The lists ("a, b : c") have one item a
+ * What back ends said and cost, for $upstream_*: a record of each try, begun and
+ * ended by upstream.c.  The lists ("a, b : c") have one item a
  * try; " : " stands where the request began anew with back ends.
  */
-#include "base/encode.h"
+#include "base/clock.h"
 #include "http/uri.h"
 #include "http/var.h"
 #include "mod/upstream.h"
+
+void
+upstream_result_begin(struct upstream *u, struct str addr)
+{
+	u->result = (struct upstream_result){ .addr = addr, .connect = -1, .header = -1,
+		.response = -1, .queue = u->queued,
+		.separate = u->results.count > 0 && u->results.count == u->results_before };
+	u->try_us = clock_mono_us();
+}
+
+int64_t
+upstream_ms_since(uint64_t from_us, uint64_t to_us)
+{
+	return (to_us < from_us ? 0 : (int64_t)((to_us - from_us) / 1000));
+}
+
+/* The try is over; what it was is kept. */
+void
+upstream_result_end(struct upstream *u, unsigned status)
+{
+	struct upstream_result *kept;
+	const struct attempt *a = u->attempt;
+
+	if (u->result.addr.p == NULL)
+		return;
+	u->result.response = upstream_ms_since(u->try_us, clock_mono_us());
+	if (status != 0)
+		u->result.status = status;
+	if (a != NULL) {
+		u->result.sent = attempt_bytes_sent(a);
+		u->result.received = attempt_bytes_received(a);
+		if (a->connect_us != 0)
+			u->result.connect = upstream_ms_since(u->try_us, a->connect_us);
+		if (a->head_us != 0)
+			u->result.header = upstream_ms_since(u->try_us, a->head_us);
+	}
+	u->result.length = u->relay.received;
+	kept = vec_push(&u->results, u->r->pool);
+	*kept = u->result;
+	u->result.addr = STR_NULL;
+}
 
 enum result_item { ITEM_ADDR, ITEM_STATUS, ITEM_CONNECT, ITEM_HEADER, ITEM_RESPONSE, ITEM_QUEUE,
 	ITEM_LENGTH, ITEM_RECEIVED, ITEM_SENT };
