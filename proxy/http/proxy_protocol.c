@@ -1,36 +1,22 @@
 /*
  * The PROXY protocol's header (versions 1 and 2, HAProxy's specification), read
  * before anything else on a "listen … proxy_protocol".  Called by session.c.
- * Bytes are peeked at and taken exactly, so that none of what follows is touched.
+ *
+ *	v1:	PROXY TCP4 1.2.3.4 5.6.7.8 1000 80 CR LF	(at most 107 bytes)
+ *	v2:	signature 12 | version, command | family, transport | length u16 | addresses | TLVs
  */
 #include "http/proxy_protocol.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 
 #include "base/str.h"
 
 #define V1_MAX		107
 #define V2_HEAD		16
+#define V2_INET		12	/* two addresses, two ports */
+#define V2_INET6	36
 
 static const char v2_signature[12] = "\r\n\r\n\0\r\nQUIT\n";
-
-/* One more byte run from the socket, at most up to `want` bytes in all. 1 there, 0 wait, -1 failed. */
-static int
-header_take(struct conn *conn, struct proxied_connection *p, size_t want)
-{
-	while (p->held_used < want) {
-		struct iovec iov = { p->held + p->held_used, want - p->held_used };
-		ssize_t n = conn_recv(conn, &iov, 1);
-
-		if (n == CONN_AGAIN)
-			return (0);
-		if (n <= 0)
-			return (-1);
-		p->held_used += (size_t)n;
-	}
-	return (1);
-}
 
 static bool
 address_set(struct addr *addr, int family, struct str text, struct str port)
@@ -54,49 +40,38 @@ address_set(struct addr *addr, int family, struct str text, struct str port)
 	return (inet_pton(AF_INET6, z, &addr->u.in6.sin6_addr) == 1);
 }
 
-/* "TCP4 1.2.3.4 5.6.7.8 1000 80" or "UNKNOWN ..." */
-static int
-v1_parse(struct str line, struct proxied_connection *p)
+/* "TCP4 1.2.3.4 5.6.7.8 1000 80" or "UNKNOWN ...".  False: neither. */
+static bool
+v1_line(struct str line, struct proxied_connection *p)
 {
 	struct str kind, part[4];
 	int family;
 
-	if (!str_starts(line, STR("PROXY ")))
-		return (-1);
-	line = str_skip(line, 6);
 	if (!str_cut(&line, ' ', &kind))
-		return (-1);
-	p->present = true;
+		return (false);
 	if (str_eq(kind, STR("UNKNOWN")))
-		return (1);
+		return (true);
 	family = str_eq(kind, STR("TCP4")) ? AF_INET : str_eq(kind, STR("TCP6")) ? AF_INET6 : 0;
 	if (family == 0)
-		return (-1);
+		return (false);
 	for (int i = 0; i < 4; i++)
 		if (!str_cut(&line, ' ', &part[i]))
-			return (-1);
-	if (line.p != NULL || !address_set(&p->client, family, part[0], part[2]) ||
-	    !address_set(&p->server, family, part[1], part[3]))
-		return (-1);
-	return (1);
+			return (false);
+	return (line.p == NULL && address_set(&p->client, family, part[0], part[2]) &&
+	    address_set(&p->server, family, part[1], part[3]));
 }
 
-/* Byte by byte behind the first bytes, so that nothing after the line end is taken. */
-static int
-v1_read(struct conn *conn, struct proxied_connection *p)
+static ssize_t
+v1_parse(struct str head, struct proxied_connection *p)
 {
-	for (;;) {
-		struct str line = str_make(p->held, p->held_used);
-		int rc;
+	size_t end = str_find(head, STR("\r\n"));
 
-		if (line.n >= 2 && line.p[line.n - 2] == '\r' && line.p[line.n - 1] == '\n')
-			return (v1_parse(str_make(line.p, line.n - 2), p));
-		if (line.n >= V1_MAX)
-			return (-1);
-		rc = header_take(conn, p, p->held_used + 1);
-		if (rc != 1)
-			return (rc);
-	}
+	if (end == SIZE_MAX)
+		return (head.n < V1_MAX ? 0 : -1);
+	if (end + 2 > V1_MAX || !v1_line(str_make(head.p + 6, end - 6), p))
+		return (-1);
+	p->present = true;
+	return ((ssize_t)end + 2);
 }
 
 static void
@@ -118,50 +93,94 @@ v2_addresses(struct proxied_connection *p, int family, const char *bytes)
 	}
 }
 
-static int
-v2_read(struct conn *conn, struct proxied_connection *p)
+static ssize_t
+v2_parse(struct str head, struct proxied_connection *p)
 {
-	const unsigned char *head = (const unsigned char *)p->held;
-	size_t length;
-	int rc, family;
+	const unsigned char *h = (const unsigned char *)head.p;
+	size_t length, needed;
+	int family;
 
-	rc = header_take(conn, p, V2_HEAD);
-	if (rc != 1)
-		return (rc);
-	length = (size_t)head[14] << 8 | head[15];
-	if (head[12] >> 4 != 2 || (head[12] & 15) > 1)
+	if (head.n < V2_HEAD)
+		return (0);
+	length = (size_t)h[14] << 8 | h[15];
+	/* Version 2; LOCAL, the balancer's own check, or PROXY. */
+	if (h[12] >> 4 != 2 || (h[12] & 15) > 1)
 		return (-1);
-	if (V2_HEAD + length > sizeof(p->held))
+	family = h[13] == 0x11 ? AF_INET : h[13] == 0x21 ? AF_INET6 : AF_UNSPEC;
+	if ((h[12] & 15) == 0)
+		family = AF_UNSPEC;
+	needed = family == AF_INET ? V2_INET : family == AF_INET6 ? V2_INET6 : 0;
+	if (length < needed)
 		return (-1);
-	rc = header_take(conn, p, V2_HEAD + length);
-	if (rc != 1)
-		return (rc);
+	if (head.n < V2_HEAD + needed)
+		return (0);
+	if (family != AF_UNSPEC)
+		v2_addresses(p, family, head.p + V2_HEAD);
 	p->present = true;
-	if ((head[12] & 15) == 0)	/* LOCAL: the balancer's own check */
-		return (1);
-	family = head[13] == 0x11 ? AF_INET : head[13] == 0x21 ? AF_INET6 : 0;
-	if (family != 0 && length < (family == AF_INET ? 12u : 36u))
-		return (-1);
-	if (family != 0)
-		v2_addresses(p, family, p->held + V2_HEAD);
+	return ((ssize_t)(V2_HEAD + length));
+}
+
+/* As much of it as there is agrees with the text. */
+static bool
+begins_as(struct str head, struct str text)
+{
+	return (str_starts(head.n < text.n ? text : head, head.n < text.n ? head : text));
+}
+
+ssize_t
+proxy_protocol_parse(const char *bytes, size_t n, struct proxied_connection *p)
+{
+	struct str head = str_make(bytes, n);
+
+	if (begins_as(head, STR("PROXY ")))
+		return (n < 6 ? 0 : v1_parse(head, p));
+	if (begins_as(head, str_make(v2_signature, sizeof(v2_signature))))
+		return (v2_parse(head, p));
+	return (-1);
+}
+
+/* > 0; 0: wait; -1. */
+static ssize_t
+bytes_take(struct conn *conn, char *room, size_t size)
+{
+	struct iovec iov = { room, size };
+	ssize_t n = conn_recv(conn, &iov, 1);
+
+	return (n == CONN_AGAIN ? 0 : n <= 0 ? -1 : n);
+}
+
+static int
+rest_skip(struct conn *conn, struct proxied_connection *p)
+{
+	while (p->skip > 0) {
+		ssize_t n = bytes_take(conn, loop_scratch(conn->loop),
+		    p->skip < LOOP_SCRATCH ? p->skip : LOOP_SCRATCH);
+
+		if (n <= 0)
+			return ((int)n);
+		p->skip -= (size_t)n;
+	}
 	return (1);
 }
 
 int
-proxy_protocol_read(struct conn *conn, struct addr *peer, struct proxied_connection *p)
+proxy_protocol_read(struct conn *conn, struct proxied_connection *p)
 {
-	int rc = 1;
+	while (!p->present) {
+		ssize_t n = bytes_take(conn, p->held + p->held_used,
+		    sizeof(p->held) - p->held_used), length;
 
-	(void)peer;	/* nginx: the connection's own address stays, realip may replace it */
-	/* Fewer bytes than the shortest version 1 line has tell the versions apart. */
-	if (p->held_used < 8)
-		rc = header_take(conn, p, 8);
-	if (rc != 1)
-		return (rc);
-	if (memcmp(p->held, v2_signature, 8) != 0)
-		return (v1_read(conn, p));
-	rc = header_take(conn, p, sizeof(v2_signature));
-	if (rc == 1 && memcmp(p->held, v2_signature, sizeof(v2_signature)) != 0)
-		rc = -1;
-	return (rc == 1 ? v2_read(conn, p) : rc);
+		if (n <= 0)
+			return ((int)n);
+		p->held_used += (size_t)n;
+		length = proxy_protocol_parse(p->held, p->held_used, p);
+		if (length < 0)
+			return (-1);
+		if (length > 0 && (size_t)length < p->held_used)
+			conn_unread(conn, str_make(p->held + length,
+			    p->held_used - (size_t)length));
+		else if (length > 0)
+			p->skip = (size_t)length - p->held_used;
+	}
+	return (rest_skip(conn, p));
 }

@@ -12,13 +12,18 @@
  * something outside of it (an answer that was sent, a client that left) asks
  * for a turn by the session's task, so nothing is freed under its own callback.
  */
+#define _GNU_SOURCE	/* strerrordesc_np */
 #include "http/session_state.h"
 
 #include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/encode.h"
 #include "http/core.h"
 #include "http/proxy_protocol.h"
 #include "http/response.h"
@@ -73,6 +78,7 @@ session_free(void *arg)
 	struct session *s = arg;
 
 	s->magic = 0;
+	free(s->proxied);
 	free(s);
 }
 
@@ -102,6 +108,26 @@ session_close(struct session *s)
 		thread->on_connection_closed(thread);
 }
 
+/* An error line before there is a request, as nginx words it. */
+static void __attribute__((format(printf, 4, 5)))
+session_log(const struct session *s, enum log_level level, int err, const char *format, ...)
+{
+	const struct log *log = s->listen->default_server->root->core->error_log;
+	char text[1024], cause[128] = "", client[ADDR_TEXT_MAX];
+	va_list ap;
+
+	if (!log_enabled(log != NULL ? log : log_default(), level))
+		return;
+	va_start(ap, format);
+	(void)vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	if (err != 0)
+		(void)snprintf(cause, sizeof(cause), " (%d: %s)", err, strerrordesc_np(err));
+	log_write(log, level, s->number, 0, "%s%s while %s, client: %.*s, server: " STR_FMT, text,
+	    cause, s->state == SESSION_PREFACE ? "reading PROXY protocol" : "SSL handshaking",
+	    (int)addr_text(&s->peer, false, client), client, STR_ARG(s->listen->text));
+}
+
 /* The deadline of IDLE, HEAD, DISCARD, LINGER, HANDSHAKE, PREFACE; for BUSY the body's. */
 void
 session_timed_out(struct timer *timer)
@@ -122,6 +148,8 @@ session_timed_out(struct timer *timer)
 		request_log(r, LOG_INFO, ETIMEDOUT,
 		    "client timed out while reading client request headers");
 		r->out.status = 408;
+	} else if (s->state == SESSION_HANDSHAKE || s->state == SESSION_PREFACE) {
+		session_log(s, LOG_INFO, ETIMEDOUT, "client timed out");
 	}
 	session_close(s);
 }
@@ -265,45 +293,64 @@ session_lost(struct session *s)
 
 static void	session_start_tls(struct session *);
 
+/* False: wait, or closed. */
+static bool
+session_preface(struct session *s)
+{
+	int rc = proxy_protocol_read(s->conn, s->proxied);
+
+	if (rc == 0)
+		return (false);
+	if (rc < 0) {
+		struct str head = str_make(s->proxied->held, s->proxied->held_used);
+		struct pool *pool = pool_new(0);
+
+		if (s->conn->peer_closed || s->conn->error != 0)
+			session_log(s, LOG_INFO, s->conn->error, "client closed connection");
+		else
+			session_log(s, LOG_ERR, 0, "broken header: \"" STR_FMT "\"",
+			    STR_ARG(encode_log(pool, head, LOG_ESCAPE_DEFAULT)));
+		pool_free(pool);
+		session_close(s);
+		return (false);
+	}
+	session_set_state(s, SESSION_IDLE);
+	if (s->listen->ssl)
+		session_start_tls(s);
+	return (true);
+}
+
+/* The same. */
+static bool
+session_handshake(struct session *s)
+{
+	int rc = tls_handshake(s->conn);
+
+	if (rc == 0)
+		return (false);
+	if (rc < 0 && !tls_is_plain_http(s->conn)) {
+		session_log(s, tls_error_is_peers(s->conn) ? LOG_INFO : LOG_CRIT, 0, "%s",
+		    tls_error(s->conn));
+		session_close(s);
+		return (false);
+	}
+	if (rc < 0) {
+		tls_abandon(s->conn);
+		s->plain_on_tls = true;
+	}
+	session_set_state(s, SESSION_IDLE);
+	return (true);
+}
+
 /* False: nothing more can be done now. */
 static bool
 session_step(struct session *s)
 {
 	switch (s->state) {
 	case SESSION_PREFACE:
-		switch (proxy_protocol_read(s->conn, &s->peer, &s->proxied)) {
-		case 1:
-			if (s->listen->ssl)
-				session_start_tls(s);
-			else
-				session_set_state(s, SESSION_IDLE);
-			return (true);
-		case 0:
-			return (false);
-		default:
-			session_close(s);
-			return (false);
-		}
+		return (session_preface(s));
 	case SESSION_HANDSHAKE:
-		switch (tls_handshake(s->conn)) {
-		case 1:
-			session_set_state(s, SESSION_IDLE);
-			return (true);
-		case 0:
-			return (false);
-		default:
-			if (tls_is_plain_http(s->conn)) {
-				tls_abandon(s->conn);
-				s->plain_on_tls = true;
-				session_set_state(s, SESSION_IDLE);
-				return (true);
-			}
-			log_write(s->listen->default_server->root->core->error_log,
-			    tls_error_is_peers(s->conn) ? LOG_INFO : LOG_CRIT, s->number, 0,
-			    "%s while SSL handshaking", tls_error(s->conn));
-			session_close(s);
-			return (false);
-		}
+		return (session_handshake(s));
 	case SESSION_IDLE:
 	case SESSION_HEAD:
 		return (session_read_head(s));
@@ -492,7 +539,9 @@ session_is_tls(const struct session *s)
 const struct proxied_connection *
 session_proxied(const struct request *r)
 {
-	return (&r->session->proxied);
+	static const struct proxied_connection none;
+
+	return (r->session->proxied == NULL ? &none : r->session->proxied);
 }
 
 /* ---- opening, draining, new configurations ---- */
@@ -503,8 +552,9 @@ session_start_tls(struct session *s)
 	struct ssl_ctx_st *context = s->listen->default_server->tls;
 
 	if (context == NULL || tls_start(s->conn, context, true, STR(""), s) != 0) {
-		log_write(s->listen->default_server->root->core->error_log, LOG_ERR, s->number, 0,
-		    "no \"ssl_certificate\" is defined in server listening on SSL port while SSL handshaking");
+		session_set_state(s, SESSION_HANDSHAKE);
+		session_log(s, LOG_ERR, 0,
+		    "no \"ssl_certificate\" is defined in server listening on SSL port");
 		session_close(s);
 		return;
 	}
@@ -547,9 +597,11 @@ session_open(struct http_thread *thread, const struct listen *listen, int fd,
 	timer_arm(thread->loop, &s->timer, s->listen->default_server->core->client_header_timeout,
 	    session_timed_out);
 	s->state = SESSION_IDLE;
-	if (s->listen->proxy_protocol)
+	if (s->listen->proxy_protocol) {
+		s->proxied = xcalloc(1, sizeof(*s->proxied));
 		session_set_state(s, SESSION_PREFACE);
-	else if (s->listen->ssl)
+	}
+	if (s->state == SESSION_IDLE && s->listen->ssl)
 		session_start_tls(s);
 	session_turn(s);
 }

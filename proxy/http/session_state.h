@@ -70,7 +70,7 @@ struct session {
 	uint64_t gone_sent;		/* conn->sent when it was armed */
 	uint64_t linger_until;		/* monotonic ms */
 	bool body_timed_out;
-	struct proxied_connection proxied;
+	struct proxied_connection *proxied;	/* NULL: no such header is expected */
 	struct grave grave;
 	struct task task;		/* go on outside the request's callbacks */
 };

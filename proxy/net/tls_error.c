@@ -21,6 +21,7 @@ static const int peers_reasons[] = {
 	SSL_R_BAD_PACKET,
 	SSL_R_BAD_RECORD_TYPE,
 	SSL_R_BLOCK_CIPHER_PAD_IS_WRONG,
+	SSL_R_CALLBACK_FAILED,		/* a server name that is refused */
 	SSL_R_CCS_RECEIVED_EARLY,
 	SSL_R_CERT_CB_ERROR,
 	SSL_R_CLIENTHELLO_TLSEXT,
