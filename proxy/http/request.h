@@ -175,6 +175,7 @@ struct http_thread {
 	struct file_cache *files;	/* http/file.c */
 	void *upstream_idle;		/* mod/idle.c: idle back-end connections */
 	void *upstream_identities;	/* mod/proxy_ssl.c */
+	void *upstream_detached;	/* mod/attempt.c */
 	struct field *fields_scratch;	/* FIELDS_SCRATCH items */
 	struct thread_counters *counters;
 	struct pool *free_pools;

@@ -41,6 +41,7 @@ static void
 attempt_end(struct attempt *a)
 {
 	a->state = ATTEMPT_OVER;
+	list_remove(&a->detached);
 	timer_cancel(&a->timer);
 	chain_clear(&a->out);
 	pump_clear(&a->pump);
@@ -230,6 +231,7 @@ attempt_start(struct attempt_begin *begin, int *error)
 	struct attempt *a = pool_new_object(pool, struct attempt);
 
 	a->magic = ATTEMPT_MAGIC;
+	list_init(&a->detached);
 	a->pool = pool;
 	a->thread = begin->thread;
 	a->events = begin->events;
@@ -565,6 +567,39 @@ detached_on_failed(struct attempt *a, enum attempt_failure failure)
 	    NULL);
 }
 
+/* A thread's detached attempts, so that they end with it. */
+struct detached_thread {
+	struct task exit;
+	struct http_thread *owner;
+	struct list attempts;
+};
+
+static void
+detached_thread_free(struct task *exit)
+{
+	struct detached_thread *thread = list_item(exit, struct detached_thread, exit);
+
+	LIST_EACH_SAFE(&thread->attempts, it, after)
+		(void)attempt_finish(list_item(it, struct attempt, detached), false, PEER_UNTESTED, NULL);
+	thread->owner->upstream_detached = NULL;
+	free(thread);
+}
+
+static struct detached_thread *
+detached_thread_of(struct http_thread *owner)
+{
+	struct detached_thread *thread = owner->upstream_detached;
+
+	if (thread != NULL)
+		return (thread);
+	thread = owner->upstream_detached = xcalloc(1, sizeof(*thread));
+	thread->owner = owner;
+	thread->exit.run = detached_thread_free;
+	list_init(&thread->attempts);
+	loop_at_exit(owner->loop, &thread->exit);
+	return (thread);
+}
+
 static const struct attempt_events detached_events = {
 	.on_sent = detached_on_sent,
 	.on_head = detached_pull,
@@ -587,6 +622,7 @@ attempt_detach(struct attempt *a)
 	a->plan = &a->own_plan;
 	a->owner = NULL;
 	a->events = &detached_events;
+	list_push_back(&detached_thread_of(a->thread)->attempts, &a->detached);
 	a->discard_left = DISCARD_MAX;
 	a->pump.room = discard_room;
 	a->pump.take = discard_take;

@@ -91,6 +91,7 @@ struct attempt {
 	struct timer timer;
 	struct grave grave;
 	struct attempt_plan own_plan;	/* when detached */
+	struct list detached;		/* on the thread's list then */
 	uint64_t discard_left;		/* detached: bytes taken before it is closed */
 	const char *tls_refused;	/* why the peer's certificate is not accepted; NULL */
 	uint64_t connect_us, head_us;	/* monotonic; 0: not yet */

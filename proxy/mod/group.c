@@ -10,6 +10,7 @@
 #include "http/request.h"
 #include "http/site.h"
 #include "http/tpl.h"
+#include "mod/resolve.h"
 #include "mod/upstream.h"
 #include "net/addr.h"
 
@@ -355,13 +356,52 @@ spec_add(struct conf *cf, struct vec *specs, const struct addr *addr, struct str
 	spec->options = *options;
 }
 
+/* A name that is asked for again while we run; "localhost" stays where it is. */
+static bool
+name_moves(struct str address, unsigned dflt_port, struct str *host, unsigned *port)
+{
+	struct addr literal;
+
+	if (addr_parse(address, dflt_port, &literal) || !addr_split(address, host, port) ||
+	    str_eq_ci(*host, STR("localhost")))
+		return (false);
+	if (*port == 0)
+		*port = dflt_port;
+	return (true);
+}
+
+/* Keeps what a server line gave, for the day when a name of the group has other addresses. */
+static void
+names_keep(struct conf *cf, struct group *group, const struct vec *specs, size_t first)
+{
+	struct str address = vec_at(specs, struct peer_spec, first)->server, host;
+	unsigned port;
+	bool moves = name_moves(address, group->implicit ? group->default_port : 80, &host, &port);
+
+	for (size_t i = first; i < specs->count && (i == first || !moves); i++) {
+		struct group_name *name;
+
+		if (group->names->servers.size == 0)
+			group->names->servers = VEC_OF(struct group_name);
+		name = vec_push(&group->names->servers, cf->pool);
+		name->spec = *vec_at(specs, struct peer_spec, i);
+		name->spec.text = pool_strdup(cf->pool, name->spec.text);
+		if (moves) {
+			name->host = host;
+			name->port = port;
+		}
+	}
+	group->has_names = group->has_names || moves;
+}
+
 static int
-server_resolve(struct conf *cf, const struct group *group, const struct group_server *server,
+server_resolve(struct conf *cf, struct group *group, const struct group_server *server,
     struct vec *specs)
 {
 	struct vec addrs = VEC_OF(struct addr);
 	const char *why = addr_resolve(cf->temp, server->address,
 	    group->implicit ? group->default_port : 80, &addrs);
+	size_t first = specs->count;
 
 	if (why != NULL)
 		return (conf_error_in(cf,
@@ -369,6 +409,7 @@ server_resolve(struct conf *cf, const struct group *group, const struct group_se
 		    "%s in upstream \"" STR_FMT "\"", why, STR_ARG(server->address)));
 	VEC_EACH(&addrs, struct addr, addr)
 		spec_add(cf, specs, addr, server->address, &server->options);
+	names_keep(cf, group, specs, first);
 	return (0);
 }
 
@@ -377,6 +418,7 @@ group_complete(struct conf *cf, struct group *group)
 {
 	struct vec specs = VEC_OF(struct peer_spec);
 
+	group->names = pool_new_object(cf->pool, struct group_names);
 	for (unsigned i = 0; i < module_count; i++)
 		if (group->values[i] != NULL &&
 		    conf_inherit(cf, group->values[i], NULL, SCOPE_UPSTREAM) != 0)
@@ -396,6 +438,8 @@ group_complete(struct conf *cf, struct group *group)
 	VEC_EACH(&group->servers, struct group_server, server)
 		if (server_resolve(cf, group, server, &specs) != 0)
 			return (-1);
+	if (!group->has_names)
+		group->names = NULL;
 	if (group->set.method == NULL)
 		group->set.method = &lb_round_robin;
 	group->set.group = peer_group_get(group->implicit ? group->url : group->name);

@@ -47,6 +47,8 @@ struct group {
 	struct lb_random_conf random;
 	struct group_queue queue;
 	struct peer_set set;
+	bool has_names;
+	struct group_names *names;	/* NULL: all its servers are addresses */
 	struct idle_limits limits;
 };
 

@@ -191,6 +191,24 @@ peer_set_fill(struct peer_set *set, const struct peer_spec *specs, unsigned coun
 	list_free(old);
 }
 
+bool
+peer_set_equals(const struct peer_set *set, const struct peer_spec *specs, unsigned count)
+{
+	bool equal;
+
+	pthread_mutex_lock(&set->group->lock);
+	equal = set->list != NULL && set->list->count == count;
+	for (unsigned i = 0; equal && i < count; i++) {
+		unsigned at = 0;
+
+		while (at < count && !addr_eq(&set->list->slots[at].peer->addr, &specs[i].addr))
+			at++;
+		equal = at < count;
+	}
+	pthread_mutex_unlock(&set->group->lock);
+	return (equal);
+}
+
 void
 peer_set_release(void *arg)
 {

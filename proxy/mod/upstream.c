@@ -120,6 +120,9 @@ void
 upstream_set_over(struct upstream *u)
 {
 	queue_leave(u);
+	if (u->resolving)
+		resolver_cancel(&u->query);
+	u->resolving = false;
 	u->state = UPSTREAM_OVER;
 	if (u->choice.list != NULL)
 		peer_choice_end(&u->choice);
@@ -531,6 +534,8 @@ upstream_on_failed(struct attempt *a, enum attempt_failure failure)
 	if (upstream_retry_fresh(u, failure))
 		return;
 	failure_log(u, failure);
+	if (failure == ATTEMPT_NO_CONNECTION && u->target.group != NULL)
+		resolve_group(u->r, u->target.group, true);
 	u->reached = u->reached || failure != ATTEMPT_NO_CONNECTION;
 	upstream_result_end(u, meaning->status);
 	if (failure == ATTEMPT_TIMED_OUT && attempt_may_detach(a))
@@ -628,6 +633,49 @@ upstream_cancel(struct request *r, void *arg)
 
 /* --- the beginning --- */
 
+/* The name that variables made has addresses, or none. */
+static void
+upstream_resolved(struct resolver_query *query)
+{
+	struct upstream *u = query->arg;
+	struct addr *addrs;
+
+	assert(u->magic == UPSTREAM_MAGIC);
+	u->resolving = false;
+	if (query->error != NULL) {
+		upstream_log(u, LOG_ERR, 0, STR_FMT " could not be resolved (%s)",
+		    STR_ARG(query->name), query->error);
+		upstream_go(u, upstream_fail(u, 502));
+		return;
+	}
+	addrs = pool_alloc(u->r->pool, query->count * sizeof(*addrs));
+	memcpy(addrs, query->addrs, query->count * sizeof(*addrs));
+	u->target.addrs = addrs;
+	u->target.addr_count = query->count;
+	upstream_go(u, upstream_next_peer(u));
+}
+
+static enum step_result
+upstream_resolve(struct upstream *u)
+{
+	struct resolver *resolver = resolve_by(u->r);
+
+	if (resolver == NULL) {
+		upstream_log(u, LOG_ERR, 0, "no resolver defined to resolve " STR_FMT,
+		    STR_ARG(u->target.unresolved));
+		return (upstream_fail(u, 502));
+	}
+	u->query.loop = u->r->thread->loop;
+	u->query.name = u->target.unresolved;
+	u->query.port = u->target.port;
+	u->query.answered = upstream_resolved;
+	u->query.arg = u;
+	u->resolving = true;
+	u->state = UPSTREAM_WAITING;
+	resolver_ask(resolver, &u->query);
+	return (STEP_WAIT);
+}
+
 void
 upstream_plan(struct upstream *u)
 {
@@ -684,5 +732,9 @@ upstream_begin(struct upstream *u)
 		u->choice.set = (struct peer_set *)(uintptr_t)&u->target.group->set;
 	r->events = &upstream_request_events;
 	request_wait(r, upstream_cancel, u);
+	if (u->target.unresolved.p != NULL)
+		return (upstream_resolve(u));
+	if (u->target.group != NULL)
+		resolve_group(r, u->target.group, false);
 	return (upstream_next_peer(u));
 }

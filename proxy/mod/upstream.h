@@ -10,6 +10,7 @@
 #include "mod/group.h"
 #include "mod/peers.h"
 #include "mod/relay.h"
+#include "mod/resolve.h"
 #include "mod/upstream_settings.h"
 
 /*
@@ -57,7 +58,7 @@ struct upstream_result {
 };
 
 enum upstream_state {
-	UPSTREAM_WAITING,	/* for a slot, or for the group to come back (queue) */
+	UPSTREAM_WAITING,	/* for an address, for a slot, or for the group to come back (queue) */
 	UPSTREAM_TRYING,	/* an attempt has no head yet */
 	UPSTREAM_RELAYING,	/* the body goes to the client */
 	UPSTREAM_TUNNEL,
@@ -78,6 +79,8 @@ struct upstream {
 	unsigned tried;
 	unsigned addr_next;		/* of target.addrs */
 
+	struct resolver_query query;	/* for the target's name */
+	bool resolving;
 	struct peer_waiter *waiter;	/* for a slot; NULL: none */
 	struct timer wait_timer;
 	uint64_t wait_from;		/* monotonic ms; 0: never waited */
