@@ -100,6 +100,8 @@ signal_find(struct pool *pool, struct options *o)
 {
 	if (o->signal_name.n == 0)
 		return (NULL);
+	if ((o->check = str_eq(o->signal_name, STR("check"))))
+		return (NULL);
 	for (size_t i = 0; i < COUNT(signals); i++) {
 		if (str_eq(signals[i].name, o->signal_name)) {
 			o->signal = signals[i].signal;
@@ -202,6 +204,7 @@ options_print(const struct options *o)
 		    "  -T            : test configuration, dump it and exit\n"
 		    "  -q            : suppress non-error messages during configuration testing\n"
 		    "  -s signal     : send signal to a master process: stop, quit, reopen, reload\n"
+		    "                  (check: exit 0 when it runs and accepts connections)\n"
 		    "  -p prefix     : set prefix path (default: " WPROXY_PREFIX "/)\n"
 		    "  -e filename   : set error log file (default: " WPROXY_ERROR_LOG ")\n"
 		    "  -c filename   : set configuration file (default: " WPROXY_CONF_PATH ")\n"

@@ -14,6 +14,7 @@ struct options {
 	bool help, version, build;	/* -h, -v, -V */
 	bool test, dump, quiet;		/* -t, -T (which implies test), -q */
 	int signal;			/* -s: what it stands for; 0 */
+	bool check;			/* -s check: only looks whether the service is up */
 	struct str signal_name;
 	struct str prefix;		/* absolute, with '/' behind, NUL behind that */
 	struct str conf_path;		/* absolute */

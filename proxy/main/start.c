@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "config.h"
+#include "main/check.h"
 #include "main/generation.h"
 #include "main/master.h"
 #include "main/pidfile.h"
@@ -146,6 +147,11 @@ start_signal(struct start *s)
 
 	if (gen == NULL)
 		return (1);
+	if (s->options->check) {
+		status = check_running(gen) == 0 ? 0 : 1;
+		generation_free(gen);
+		return (status);
+	}
 	log_main(LOG_NOTICE, 0, "signal process started");
 	if (pidfile_read(gen->process->pid, &pid) == 0) {
 		if (kill(pid, s->options->signal) == 0)
@@ -299,11 +305,11 @@ start_run(const struct options *options)
 	s.source = conf_source_files(s.pool);
 	s.logs = logs_new(LOGS_OPEN);
 	start_open_logs(&s);
-	if (options->signal != 0)
+	if (options->signal != 0 || options->check)
 		logs_set_mode(s.logs, LOGS_NONE);
 	if (options->test)
 		status = start_test(&s);
-	else if (options->signal != 0)
+	else if (options->signal != 0 || options->check)
 		status = start_signal(&s);
 	else
 		status = start_service(&s);

@@ -125,6 +125,18 @@ def test_signal_option(own, app, word, status):
     assert b"[error]" in again.stderr or b"failed (2: No such file" in again.stderr
 
 
+def test_check_option(own, app):
+    """-s check is a health check: 0 while it runs and accepts, 1 when it is gone."""
+    one = make(own, app)
+    assert subprocess.run(one.command("-s", "check"), timeout=20).returncode == 0
+    assert subprocess.run(one.command("-s", "stop"), timeout=20).returncode == 0
+    one.wait(10)
+    one.process = None
+    gone = subprocess.run(one.command("-s", "check"), capture_output=True, timeout=20)
+    assert gone.returncode == 1
+    assert b"failed" in gone.stderr or b"no process" in gone.stderr
+
+
 def test_reopen(own, app):
     """USR1 and -s reopen: log files are opened anew; nothing is lost."""
     one = make(own, app)
