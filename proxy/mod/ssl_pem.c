@@ -333,7 +333,9 @@ ssl_load_dhparam(struct ssl_loader *l, struct str path)
 		return (ssl_load_failed(l, "BIO_new_file", path));
 	params = PEM_read_bio_Parameters(bio, NULL);
 	BIO_free(bio);
-	if (params == NULL || !EVP_PKEY_is_a(params, "DH"))
+	/* DHX: what "openssl dhparam -dsaparam" writes. */
+	if (params == NULL ||
+	    !(EVP_PKEY_is_a(params, "DH") || EVP_PKEY_is_a(params, "DHX")))
 		rc = ssl_load_failed(l, "PEM_read_bio_DHparams", path);
 	else if (SSL_CTX_set0_tmp_dh_pkey(l->ctx, params) == 1)
 		params = NULL;		/* taken over */
