@@ -37,6 +37,8 @@ extern const struct lb_method lb_ip_hash;
 extern const struct lb_method lb_hash;
 extern const struct lb_method lb_random;
 
+/* What a key is on the ring of "hash ... consistent". */
+uint32_t	lb_hash_of(struct str key);
 /* Smooth weighted round robin, where other methods have a tie or find nothing. */
 uint32_t	lb_next(struct peer_choice *, unsigned from, unsigned to);
 /* The same among the slots for which keep is true. */

@@ -107,13 +107,19 @@ hash_init(struct peer_list *list, const void *arg)
 	return (ring);
 }
 
+uint32_t
+lb_hash_of(struct str key)
+{
+	return (~crc_update(0xffffffff, key.p, key.n));
+}
+
 static void
 hash_prepare(struct peer_choice *choice, struct request *r, const void *arg)
 {
 	const struct lb_hash_conf *conf = arg;
 
 	choice->key = tpl_eval(r, conf->key);
-	choice->hash = ~crc_update(0xffffffff, choice->key.p, choice->key.n);
+	choice->hash = lb_hash_of(choice->key);
 }
 
 /* The index of the first point at or behind hash. */
