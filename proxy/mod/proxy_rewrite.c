@@ -99,15 +99,19 @@ without_dot(struct str domain)
 	return (str_skip(domain, str_starts(domain, STR("."))));
 }
 
+/* Of a text, dots in front do not count, and the cookie's own stays; a regex sees the whole value. */
 static bool
-domain_apply(struct request *r, const struct proxy_rules *rules, struct str value, struct str *out)
+domain_apply(struct request *r, const struct proxy_rules *rules, struct str domain, struct str *out)
 {
-	value = without_dot(value);
+	struct str bare = without_dot(domain), to;
+
 	VEC_EACH(&rules->items, struct proxy_rule, rule) {
-		if (rule->matcher != NULL ? matcher_match(r, rule->matcher, value) != 1 :
-		    !str_eq_ci(without_dot(tpl_eval(r, rule->from)), value))
+		if (rule->matcher != NULL ? matcher_match(r, rule->matcher, domain) != 1 :
+		    !str_eq_ci(without_dot(tpl_eval(r, rule->from)), bare))
 			continue;
-		*out = without_dot(tpl_eval(r, rule->to));
+		to = tpl_eval(r, rule->to);
+		*out = rule->matcher != NULL ? to :
+		    rewrite_splice(r->pool, domain, domain.n - bare.n, bare.n, without_dot(to));
 		return (true);
 	}
 	return (false);
@@ -142,57 +146,90 @@ cookie_add(struct pool *pool, struct str cookie, struct str name, struct str val
 	return (pool_concat(pool, value.p == NULL ? 3 : 5, parts));
 }
 
+static const struct cookie_flag_text {
+	unsigned flag;
+	struct str text;
+} cookie_flag_texts[] = {
+	{ COOKIE_SECURE, { "Secure", 6 } }, { COOKIE_HTTPONLY, { "HttpOnly", 8 } },
+	{ COOKIE_STRICT, { "SameSite=Strict", 15 } }, { COOKIE_LAX, { "SameSite=Lax", 12 } },
+	{ COOKIE_NONE, { "SameSite=None", 13 } },
+};
+
 static struct str
 cookie_add_flags(struct pool *pool, struct str cookie, unsigned flags)
 {
-	static const struct { unsigned flag; struct str text; } texts[] = {
-		{ COOKIE_SECURE, { "Secure", 6 } }, { COOKIE_HTTPONLY, { "HttpOnly", 8 } },
-		{ COOKIE_STRICT, { "SameSite=Strict", 15 } }, { COOKIE_LAX, { "SameSite=Lax", 12 } },
-		{ COOKIE_NONE, { "SameSite=None", 13 } },
-	};
-
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		if ((flags & texts[i].flag) != 0)
-			cookie = cookie_add(pool, cookie, texts[i].text, STR_NULL);
+	for (size_t i = 0; i < sizeof(cookie_flag_texts) / sizeof(cookie_flag_texts[0]); i++)
+		if ((flags & cookie_flag_texts[i].flag) != 0)
+			cookie = cookie_add(pool, cookie, cookie_flag_texts[i].text, STR_NULL);
 	return (cookie);
+}
+
+/* A Set-Cookie that is rebuilt part by part. */
+struct cookie {
+	struct request *r;
+	const struct proxy_location *conf;
+	struct str text;	/* so far */
+	unsigned set, clear;	/* flags still to set; to take away */
+	bool changed;
+};
+
+/* Secure, HttpOnly, SameSite: what proxy_cookie_flags says of it.  True: it was dealt with. */
+static bool
+cookie_flag_part(struct cookie *c, const struct cookie_part *part)
+{
+	unsigned flag = flag_of_part(part);
+
+	if ((c->clear & flag) != 0) {
+		c->changed = true;
+		return (true);
+	}
+	if ((c->set & flag) == 0)
+		return (false);
+	/* It is there: SameSite takes the new value where the old one was. */
+	if (flag == COOKIE_SAMESITE)
+		c->text = cookie_add_flags(c->r->pool, c->text, c->set & flag);
+	else
+		c->text = cookie_add(c->r->pool, c->text, part->name, part->value);
+	c->changed = c->changed || flag == COOKIE_SAMESITE;
+	c->set &= ~flag;
+	return (true);
+}
+
+static void
+cookie_part(struct cookie *c, struct str text)
+{
+	struct cookie_part part = part_of(text);
+	struct str out = part.value;
+
+	if (cookie_flag_part(c, &part))
+		return;
+	if (part.value.p != NULL && str_eq_ci(part.name, STR("domain")))
+		c->changed |= domain_apply(c->r, &c->conf->cookie_domains, part.value, &out);
+	else if (part.value.p != NULL && str_eq_ci(part.name, STR("path")))
+		c->changed |= rules_apply(c->r, &c->conf->cookie_paths, part.value, 0, &out);
+	c->text = cookie_add(c->r->pool, c->text, part.name, out);
 }
 
 static struct str
 cookie_rewrite(struct request *r, const struct proxy_location *conf, struct str value)
 {
+	struct cookie c = { .r = r, .conf = conf };
 	const struct proxy_cookie_flags *flags;
-	struct str rest = value, item, cookie, name;
-	bool changed = false;
-	unsigned set;
+	struct str rest = value, item;
 
 	if (!str_cut(&rest, ';', &item))
 		return (value);
-	cookie = str_trim(item);
-	name = part_of(item).name;
-	flags = flags_for(r, &conf->cookie_flags, name);
-	set = flags == NULL ? 0 : flags->set;
-	while (str_cut(&rest, ';', &item)) {
-		struct cookie_part part = part_of(item);
-		unsigned flag = flag_of_part(&part);
-		struct str out = part.value;
-
-		if (part.text.n == 0)
-			continue;
-		if (flags != NULL && flag != 0 &&
-		    ((flags->clear & flag) != 0 || (flag == COOKIE_SAMESITE && (set & flag) != 0))) {
-			changed = true;
-			continue;
-		}
-		set &= flag == COOKIE_SAMESITE ? ~0u : ~flag;
-		if (part.value.p != NULL && str_eq_ci(part.name, STR("domain")))
-			changed |= domain_apply(r, &conf->cookie_domains, part.value, &out);
-		else if (part.value.p != NULL && str_eq_ci(part.name, STR("path")))
-			changed |= rules_apply(r, &conf->cookie_paths, part.value, 0, &out);
-		cookie = cookie_add(r->pool, cookie, part.name, out);
+	c.text = str_trim(item);
+	flags = flags_for(r, &conf->cookie_flags, part_of(item).name);
+	if (flags != NULL) {
+		c.set = flags->set;
+		c.clear = flags->clear;
 	}
-	if (!changed && set == 0)
+	while (str_cut(&rest, ';', &item))
+		cookie_part(&c, item);
+	if (!c.changed && c.set == 0)
 		return (value);
-	return (cookie_add_flags(r->pool, cookie, set));
+	return (str_trim(cookie_add_flags(r->pool, c.text, c.set)));
 }
 
 struct str
