@@ -45,8 +45,8 @@ def options(text, **defaults):
     installed = peers.available()
     wanted = given.servers.split(",") if given.servers else installed
     given.servers = [name for name in installed if name in wanted]
-    if "wproxy" not in given.servers and not given.servers:
-        parser.error("none of these servers is installed: %s" % " ".join(wanted))
+    if "wproxy" in (wanted if given.servers else ["wproxy"]) and "wproxy" not in installed:
+        parser.error("no %s: WPROXY=... names the binary" % peers.BINARIES["wproxy"])
     return given
 
 
