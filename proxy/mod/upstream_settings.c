@@ -28,6 +28,9 @@ const struct conf_name ignored_header_names[] = {
 };
 
 /* proxy_bind address [transparent] | off; */
+#define UPSTREAM_HEAD_DEFAULT	16384	/* buffer_size */
+#define NGINX_PAGE		4096	/* nginx's */
+
 static int
 bind_set(struct conf *cf, const struct conf_row *row, void *field)
 {
@@ -111,6 +114,34 @@ name_is_passed(const struct upstream_settings *s, struct str name)
 		if (str_eq_ci(*it, name))
 			return (true);
 	return (false);
+}
+
+int
+upstream_buffers_check(struct conf *cf, const struct upstream_buffers *b, const char *prefix)
+{
+	/* Our default head is larger than nginx's: it must not make a file fail that nginx takes. */
+	uint64_t head = b->head == UPSTREAM_HEAD_DEFAULT ? NGINX_PAGE : b->head;
+	uint64_t size = head > b->body.size ? head : b->body.size;
+	uint64_t busy = b->busy != 0 ? b->busy : 2 * size;
+
+	if (b->body.count < 2)
+		return (conf_error(cf, "there must be at least 2 \"%s_buffers\"", prefix));
+	if (busy < size)
+		return (conf_error(cf, "\"%s_busy_buffers_size\" must be equal to or greater than the "
+		    "maximum of the value of \"%s_buffer_size\" and one of the \"%s_buffers\"",
+		    prefix, prefix, prefix));
+	if (busy > (b->body.count - 1) * b->body.size)
+		return (conf_error(cf, "\"%s_busy_buffers_size\" must be less than the size of all "
+		    "\"%s_buffers\" minus one buffer", prefix, prefix));
+	if (b->file_write != 0 && b->file_write < size)
+		return (conf_error(cf, "\"%s_temp_file_write_size\" must be equal to or greater than the "
+		    "maximum of the value of \"%s_buffer_size\" and one of the \"%s_buffers\"",
+		    prefix, prefix, prefix));
+	if (b->file_max != 0 && b->file_max < size)
+		return (conf_error(cf, "\"%s_max_temp_file_size\" must be equal to zero to disable "
+		    "temporary files usage or must be equal to or greater than the maximum of the value "
+		    "of \"%s_buffer_size\" and one of the \"%s_buffers\"", prefix, prefix, prefix));
+	return (0);
 }
 
 int

@@ -80,6 +80,9 @@ extern const struct conf_type conf_upstream_bind;
 int	upstream_conf_commands_set(struct conf *, const struct conf_row *, void *);
 int	upstream_read_ahead_set(struct conf *, const struct conf_row *, void *);
 
+/* nginx's rules for the sizes of buffers; prefix "proxy" or "uwsgi" is for its words.  -1 after conf_error(). */
+int	upstream_buffers_check(struct conf *, const struct upstream_buffers *, const char *prefix)
+	    __attribute__((warn_unused_result));
 /* hidden: names hidden by default, ends with NULL.  parent: of the level around, or NULL. */
 int	upstream_settings_init(struct conf *, struct upstream_settings *,
 	    const struct upstream_settings *parent, const char *const *hidden, bool tls)

@@ -352,6 +352,8 @@ uwsgi_init_location(struct conf *cf, struct location *loc)
 		conf->tls = parent->tls;
 		conf->pass = parent->pass;
 	}
+	if (upstream_buffers_check(cf, &conf->up.buffers, "uwsgi") != 0)
+		return (-1);
 	VEC_EACH(&conf->params, struct uwsgi_param, param) {
 		if (!str_starts(param->name, STR("HTTP_")))
 			continue;
