@@ -189,8 +189,7 @@ answer_page(struct request *r, unsigned status, const struct error_page *page)
 	struct str uri = tpl_eval(r, page->target), args = STR("");
 	size_t question;
 
-	if (page->answer >= 0)
-		r->error_status = (unsigned)page->answer;
+	r->error_status = page->answer >= 0 ? (unsigned)page->answer : shown_status(status);
 	if (str_starts(uri, STR("@")))
 		return (request_named(r, uri));
 	if (str_starts(uri, STR("/"))) {
@@ -207,7 +206,6 @@ answer_page(struct request *r, unsigned status, const struct error_page *page)
 	}
 	if (page->answer < 301 || page->answer > 308 || (page->answer > 303 && page->answer < 307))
 		r->error_status = 302;
-	(void)status;
 	r->redirect_location = uri;
 	fields_set(&r->out.fields, r->pool, FIELD_LOCATION, uri);
 	return (answer_built_in(r, r->error_status));

@@ -153,7 +153,7 @@ hosts_by_tail(const struct virtual_hosts *hosts, struct str host)
 }
 
 struct server *
-route_server(struct request *r, const struct listen *listen, struct str host)
+route_server_named(struct request *r, const struct listen *listen, struct str host)
 {
 	const struct virtual_hosts *hosts = listen->hosts;
 	struct server *server;
@@ -168,7 +168,15 @@ route_server(struct request *r, const struct listen *listen, struct str host)
 	VEC_EACH(&hosts->regexes, struct host_regex, re)
 		if (host.n > 0 && matcher_match(r, re->matcher, host) == 1)
 			return (re->server);
-	return (listen->default_server);
+	return (NULL);
+}
+
+struct server *
+route_server(struct request *r, const struct listen *listen, struct str host)
+{
+	struct server *server = route_server_named(r, listen, host);
+
+	return (server != NULL ? server : listen->default_server);
 }
 
 static int

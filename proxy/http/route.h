@@ -16,6 +16,8 @@ int	route_compile_locations(struct conf *, struct location *) __attribute__((war
  * default.  r takes the regex's captures; NULL (SNI) is allowed.
  */
 struct server	*route_server(struct request *, const struct listen *, struct str host);
+/* The same; NULL where no server has the name. */
+struct server	*route_server_named(struct request *, const struct listen *, struct str host);
 
 /*
  * SEMANTICS e2: sets r->location by r->uri, starting at the server.  0; 1: r->location is an

@@ -66,17 +66,15 @@ misdirected(struct request *r)
 	return (421);
 }
 
-/* A request without Host goes to the server that was negotiated. */
-static void
-server_of_handshake(struct request *r, SSL *ssl)
+/* The name that chose a server in the handshake; absent: the default server was taken. */
+static struct str
+negotiated_name(struct request *r, SSL *ssl, char room[static SSL_NAME_MAX])
 {
-	char room[SSL_NAME_MAX];
 	struct str name = ssl_name_of(ssl, room);
 
-	if (r->in.host.n > 0 || name.n == 0)
-		return;
-	r->server = route_server(r, session_listen(r), name);
-	r->location = r->server->root;
+	if (name.p == NULL || route_server_named(NULL, session_listen(r), name) == NULL)
+		return (STR_NULL);
+	return (name);
 }
 
 /* 0, or the status to fail with. */
@@ -87,10 +85,10 @@ client_check(struct request *r, SSL *ssl, const struct ssl_settings *settings)
 	const struct ssl_site *wanted = r->server->tls == NULL ? site :
 	    ssl_site_of_context(r->server->tls);
 	char room[SSL_NAME_MAX];
-	struct str name = ssl_name_of(ssl, room);
+	struct str name = negotiated_name(r, ssl, room);
 	unsigned status;
 
-	if (name.p != NULL && r->in.host.n > 0 && !str_eq(name, r->in.host))
+	if (name.p != NULL && !str_eq(name, r->in.host))
 		return (misdirected(r));
 	status = client_judge(r, ssl, settings->verify);
 	if (status != 0 || SSL_get0_peer_certificate(ssl) == NULL)
@@ -110,7 +108,6 @@ ssl_client_step(struct request *r)
 
 	if (ssl == NULL)
 		return (STEP_NEXT);
-	server_of_handshake(r, ssl);
 	settings = server_conf(r->server, ssl_module);
 	tls_set_record_max(conn, (size_t)settings->buffer_size);
 	if (settings->verify == SSL_VERIFY_OFF)
