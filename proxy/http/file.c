@@ -27,6 +27,13 @@
 #define SETTLED_MS	2000
 #define BUCKETS		4096
 
+struct variant {
+	struct variant *next;
+	unsigned kind;
+	size_t n;
+	char bytes[];
+};
+
 struct entry {
 	struct file file;		/* first: an entry is its file */
 	struct file_cache *cache;	/* NULL once dropped from it */
@@ -39,6 +46,8 @@ struct entry {
 	dev_t dev;
 	ino_t ino;
 	struct timespec mtim, ctim;
+	struct variant *variants;
+	uint64_t kept;			/* bytes of content and variants that the cache counts */
 	char etag[40];
 	char path[];
 };
@@ -63,9 +72,14 @@ static void
 entry_release(struct owner *owner)
 {
 	struct entry *e = (struct entry *)owner;
+	struct variant *v;
 
 	if (e->file.fd >= 0)
 		(void)close(e->file.fd);
+	while ((v = e->variants) != NULL) {
+		e->variants = v->next;
+		free(v);
+	}
 	free((void *)(uintptr_t)e->file.content);
 	free(e);
 }
@@ -83,8 +97,7 @@ entry_drop(struct entry *e)
 	list_remove(&e->used);
 	cache->count--;
 	cache->descriptors -= e->file.fd >= 0;
-	if (e->file.content != NULL)
-		cache->content -= e->file.size;
+	cache->content -= e->kept;
 	e->cache = NULL;
 	owner_drop(&e->file.owner);
 }
@@ -163,6 +176,16 @@ entry_is_current(const struct entry *e, const struct stat *st)
 	    e->ctim.tv_nsec == st->st_ctim.tv_nsec);
 }
 
+/* The cache keeps so many bytes more with the entry. */
+static void
+entry_count(struct entry *e, uint64_t n)
+{
+	if (e->cache == NULL)
+		return;
+	e->kept += n;
+	e->cache->content += n;
+}
+
 /* Reads a small settled file whole; its descriptor is not needed then. */
 static void
 entry_load(struct entry *e)
@@ -190,7 +213,7 @@ entry_load(struct entry *e)
 	e->file.fd = -1;
 	e->cache->descriptors--;
 	e->file.content = content;
-	e->cache->content += e->file.size;
+	entry_count(e, e->file.size);
 }
 
 /* Descriptor or contents.  -1 with errno. */
@@ -288,4 +311,36 @@ file_chain(struct file *file, struct chain *out)
 		chain_add(out, file->content, (size_t)file->size, &file->owner);
 	else
 		chain_add_file(out, file->fd, 0, file->size, &file->owner);
+}
+
+struct str
+file_variant(const struct file *file, unsigned kind)
+{
+	const struct entry *e = (const struct entry *)file;
+
+	for (const struct variant *v = e->variants; v != NULL; v = v->next)
+		if (v->kind == kind)
+			return (str_make(v->bytes, v->n));
+	return (STR_NULL);
+}
+
+struct str
+file_keep_variant(struct file *file, unsigned kind, const struct chain *chain)
+{
+	struct entry *e = (struct entry *)file;
+	struct variant *v = xmalloc(sizeof(*v) + chain->bytes);
+	size_t at = 0;
+
+	v->kind = kind;
+	v->n = (size_t)chain->bytes;
+	for (const struct buf *b = chain->first; b != NULL; b = b->next) {
+		memcpy(v->bytes + at, b->p, b->n);
+		at += b->n;
+	}
+	v->next = e->variants;
+	e->variants = v;
+	entry_count(e, v->n);
+	if (e->cache != NULL)
+		cache_make_room(e->cache);
+	return (str_make(v->bytes, v->n));
 }

@@ -40,4 +40,12 @@ struct file	*file_get(struct http_thread *, struct str path, bool want_bytes);
 /* All bytes of it behind out; holds the file. */
 void		 file_chain(struct file *, struct chain *out);
 
+/*
+ * What was made of the contents of a file that are in memory, e.g. compressed by some setting
+ * (kind); kept with them and gone with them.  file_variant(): absent where there is none yet.  Both
+ * results live as long as the file is held.
+ */
+struct str	 file_variant(const struct file *, unsigned kind);
+struct str	 file_keep_variant(struct file *, unsigned kind, const struct chain *);
+
 #endif

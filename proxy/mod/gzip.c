@@ -2,8 +2,8 @@
  * gzip: bodies compressed on the way out, and gzip_static: files that are there
  * compressed already.  The filter stands before ranges; the step before static.
  *
- * Compressing the same small file again and again is wasted: the result for a
- * cached file could be kept with it, see http/file.h.
+ * A file whose contents are in the file cache is compressed once, whole, and the
+ * result is kept with it (http/file.h): it is made anew when the file changes.
  */
 #include <errno.h>
 
@@ -199,6 +199,55 @@ type_is_listed(const struct gzip_location *conf, struct str type)
 	return (conf->all_types || hash_get(conf->types, type) != NULL);
 }
 
+/* What is sent instead of a body that is a cached file. */
+struct gzip_kept {
+	struct file *file;	/* held */
+	struct str bytes;
+};
+
+/* Of a response: one of both. */
+struct gzip_state {
+	struct deflate *deflate;
+	struct gzip_kept kept;
+};
+
+static void
+gzip_drop_file(void *arg)
+{
+	struct file *file = arg;
+
+	owner_drop(&file->owner);
+}
+
+/* The compressed form of the file, made now or before.  False: none can be kept. */
+static bool
+gzip_keep(struct request *r, struct file *file, unsigned level, struct gzip_kept *kept)
+{
+	struct chain in = { 0 }, out = { 0 };
+	struct deflate *deflate;
+	struct str bytes;
+
+	/* A filter in front makes other bytes of it, so does a page in its place. */
+	if (file == NULL || file->content == NULL || r->filter_count > 0 || r->out.page.p != NULL)
+		return (false);
+	bytes = file_variant(file, level);
+	if (bytes.p == NULL) {
+		deflate = deflate_new(r->pool, (int)level, 15, 8);
+		file_chain(file, &in);
+		if (deflate == NULL || deflate_chain(deflate, &in, &out, false, true) != 0) {
+			chain_clear(&in);
+			chain_clear(&out);
+			return (false);
+		}
+		bytes = file_keep_variant(file, level, &out);
+		chain_clear(&out);
+	}
+	owner_hold(&file->owner);
+	pool_cleanup(r->pool, gzip_drop_file, file);
+	*kept = (struct gzip_kept){ file, bytes };
+	return (true);
+}
+
 static void
 etag_weaken(struct request *r)
 {
@@ -212,7 +261,7 @@ static enum filter_verdict
 gzip_start(struct request *r, void **state)
 {
 	const struct gzip_location *conf = location_conf(r->location, gzip_module);
-	struct deflate *deflate;
+	struct gzip_state *gzip;
 
 	if (!conf->on || (r->out.status != 200 && r->out.status != 403 && r->out.status != 404) ||
 	    fields_get(&r->out.fields, FIELD_CONTENT_ENCODING) != NULL ||
@@ -223,24 +272,37 @@ gzip_start(struct request *r, void **state)
 		fields_add_id(&r->out.fields, r->pool, FIELD_VARY, STR("Accept-Encoding"));
 	if (!client_takes_gzip(r, conf))
 		return (FILTER_SKIP);
-	deflate = deflate_new(r->pool, (int)conf->level, 15, 8);
-	if (deflate == NULL)
-		return (FILTER_SKIP);
+	gzip = pool_new_object(r->pool, struct gzip_state);
+	if (!gzip_keep(r, r->out.file, (unsigned)conf->level, &gzip->kept)) {
+		gzip->deflate = deflate_new(r->pool, (int)conf->level, 15, 8);
+		if (gzip->deflate == NULL)
+			return (FILTER_SKIP);
+	}
 	fields_add_id(&r->out.fields, r->pool, FIELD_CONTENT_ENCODING, STR("gzip"));
 	r->out.length = -1;
 	r->out.ranges_allowed = false;
 	fields_remove(&r->out.fields, FIELD_ACCEPT_RANGES);
 	r->out.weak = true;
 	etag_weaken(r);
-	*state = deflate;
+	*state = gzip;
 	return (FILTER_JOIN);
 }
 
 static int
 gzip_bytes(struct request *r, void *state, struct chain *in, struct chain *out, unsigned flags)
 {
+	struct gzip_state *gzip = state;
+
 	(void)r;
-	return (deflate_chain(state, in, out, (flags & SEND_FLUSH) != 0, (flags & SEND_LAST) != 0));
+	if (gzip->deflate != NULL)
+		return (deflate_chain(gzip->deflate, in, out, (flags & SEND_FLUSH) != 0,
+		    (flags & SEND_LAST) != 0));
+	chain_clear(in);
+	if ((flags & SEND_LAST) == 0)
+		return (0);
+	owner_hold(&gzip->kept.file->owner);
+	chain_add(out, gzip->kept.bytes.p, gzip->kept.bytes.n, &gzip->kept.file->owner);
+	return (0);
 }
 
 const struct filter gzip_filter = { .name = "gzip", .start = gzip_start, .bytes = gzip_bytes };

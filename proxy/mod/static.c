@@ -142,10 +142,12 @@ static_answer(struct request *r, struct file *file)
 	if (r->out.content_type.p == NULL)
 		r->out.content_type = core_content_type(r, r->uri);
 	r->out.ranges_allowed = true;
+	r->out.file = file;
 	if (resp_start(r) != 0) {
 		owner_drop(&file->owner);
 		return (STEP_DONE);
 	}
+	r->out.file = NULL;
 	if (!core->sendfile && file->content == NULL && file->size > PUMP_CHUNK && !r->out.no_body &&
 	    r->out.status == 200)
 		return (static_pump_start(r, file));
