@@ -603,7 +603,8 @@ session_open(struct http_thread *thread, const struct listen *listen, int fd,
 	}
 	if (s->state == SESSION_IDLE && s->listen->ssl)
 		session_start_tls(s);
-	session_turn(s);
+	/* After this turn's events: more often has the request come by then, and nothing need join the loop. */
+	session_soon(s);
 }
 
 void
