@@ -476,7 +476,7 @@ static const struct conf_row upstream_rows[] = {
 	    .set = queue_set },
 	{ .name = "zone", .contexts = CTX_UPSTREAM, .min = 1, .max = 2, .type = &conf_inert },
 	{ .name = "keepalive", .contexts = CTX_UPSTREAM, .min = 1, .max = 1,
-	    .type = &conf_uint, IN_UPSTREAM(keepalive), .dflt = "32" },
+	    .type = &conf_uint, IN_UPSTREAM(keepalive), .dflt = "128" },
 	{ .name = "keepalive_requests", .contexts = CTX_UPSTREAM, .min = 1, .max = 1,
 	    .type = &conf_uint, IN_UPSTREAM(keepalive_requests), .dflt = "1000" },
 	{ .name = "keepalive_time", .contexts = CTX_UPSTREAM, .min = 1, .max = 1,
