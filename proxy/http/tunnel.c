@@ -1,7 +1,7 @@
 /*
  * A tunnel: two pumps, each between the read side of one connection and the
  * write side of the other.  Started by mod/upstream.c when a back end agreed to
- * another protocol.
+ * another protocol, and by mod/forward.c for each connection of stream {}.
  *
  *	side: open -> (its connection ended) -> its bytes sent on -> other side shut down
  *	both sides ended, one broke, or nothing moved for the timeout: over
@@ -14,12 +14,13 @@
 #include "http/pump.h"
 
 #define TUNNEL_MAGIC	0x54554e4eu
-#define TUNNEL_QUEUE	(64u * 1024)	/* bytes on their way in one direction */
+#define TUNNEL_ROOM	(64u * 1024)	/* bytes on their way in one direction */
 
 struct tunnel_side {
 	struct pump pump;	/* from this side's connection */
 	struct conn *to;
 	struct chain out;	/* read, not taken by the other connection */
+	uint64_t room;		/* at most so many */
 	uint64_t received;
 	bool ended;		/* nothing more comes from here */
 	bool shut;		/* the other connection was told */
@@ -41,7 +42,7 @@ side_room(void *arg)
 {
 	const struct tunnel_side *side = arg;
 
-	return (side->out.bytes >= TUNNEL_QUEUE ? 0 : TUNNEL_QUEUE - side->out.bytes);
+	return (side->out.bytes >= side->room ? 0 : side->room - side->out.bytes);
 }
 
 static int
@@ -118,6 +119,7 @@ side_init(struct tunnel *t, struct tunnel_side *side, struct conn *from, struct 
     struct chain *first)
 {
 	side->to = to;
+	side->room = TUNNEL_ROOM;
 	side->pump.from = from;
 	side->pump.room = side_room;
 	side->pump.take = side_take;
@@ -146,6 +148,12 @@ tunnel_start(struct pool *pool, struct conn *client, struct conn *back, struct c
 	conn_watch(back);
 	conn_ready_later(back, CONN_READ);
 	return (t);
+}
+
+void
+tunnel_set_room(struct tunnel *t, size_t room)
+{
+	t->sides[0].room = t->sides[1].room = room;
 }
 
 void

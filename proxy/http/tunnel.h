@@ -24,6 +24,8 @@ enum tunnel_end { TUNNEL_ENDED, TUNNEL_BROKEN, TUNNEL_TIMED_OUT };
 struct tunnel	*tunnel_start(struct pool *, struct conn *client, struct conn *back,
 		    struct chain *to_back, struct chain *to_client, uint64_t timeout,
 		    void (*over)(void *arg, enum tunnel_end), void *arg);
+/* How many bytes may be on their way in one direction; before any event. */
+void		 tunnel_set_room(struct tunnel *, size_t);
 /* No call follows; the connections have no handler any more. */
 void		 tunnel_stop(struct tunnel *);
 /* Bytes that came from the back end. */

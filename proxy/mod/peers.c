@@ -636,6 +636,17 @@ peer_done(struct peer_try *t, enum peer_result result, bool keep, struct peer_ch
 }
 
 void
+peer_works(const struct peer_try *t, uint64_t now)
+{
+	struct peer_group *group = t->peer->group;
+
+	pthread_mutex_lock(&group->lock);
+	if (!t->alone)
+		try_succeeded(t, now);
+	pthread_mutex_unlock(&group->lock);
+}
+
+void
 peer_choice_end(struct peer_choice *choice)
 {
 	struct peer_list *old;

@@ -184,6 +184,8 @@ bool	peer_done(struct peer_try *, enum peer_result, bool keep, struct peer_choic
 void	peer_choice_end(struct peer_choice *);
 /* Nobody was tried yet; the list is the newest. */
 void	peer_choice_restart(struct peer_choice *);
+/* The try has succeeded so far, and goes on: whatever failed before is over. */
+void	peer_works(const struct peer_try *, uint64_t now);
 /* An idle connection is closed. */
 void	peer_drop(struct peer *);
 /* An idle connection's reference goes from one peer to another of the same group and address. */

@@ -237,8 +237,7 @@ request_bytes(struct upstream *u, struct chain *out)
 		body_of_spool(u, out);
 }
 
-/* nginx's level for an error of connect(): what is usual for a pool is an error, the rest critical. */
-static enum log_level
+enum log_level
 connect_level(int error)
 {
 	switch (error) {

@@ -133,6 +133,9 @@ void	upstream_waited_out(struct upstream *);
 void	upstream_log(struct upstream *, enum log_level, int err, const char *, ...)
 	    __attribute__((format(printf, 4, 5)));
 
+/* nginx's level for an error of connect(): what is usual for a pool is an error, the rest critical. */
+enum log_level	connect_level(int error);
+
 /* upstream_head.c: the answer's head becomes r->out, without length where the framing has none. */
 void	upstream_head_out(struct upstream *, const struct response_head *, const struct framing *);
 /* X-Accel-Redirect: true, and r->out has the headers that are kept. */
