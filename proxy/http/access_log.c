@@ -139,6 +139,8 @@ access_log_prepare(struct conf *cf, struct http_conf *http)
 	struct access_log_main *conf = main_conf(http, access_log_module);
 
 	conf->formats = hash_new(cf->pool, false);
+	if (http->kind->site != SITE_HTTP)
+		return (0);
 	return (format_text(cf, format_new(cf, conf, STR("combined")), str_from(combined)));
 }
 
@@ -181,6 +183,13 @@ access_log_set(struct conf *cf, const struct conf_row *row, void *field)
 	(void)row;
 	if (logs->size == 0)
 		*logs = VEC_OF(struct access_log);
+	/* stream {} has no format of its own, and no log that was not asked for. */
+	if (conf_http(cf)->kind->site != SITE_HTTP) {
+		if (cf->words[0].at.file.n == 0)
+			return (0);
+		if (cf->word_count == 2 && !str_eq(path, STR("off")))
+			return (conf_error(cf, "log format is not specified"));
+	}
 	if (str_eq(path, STR("off"))) {
 		if (cf->word_count > 2)
 			return (conf_error_at(cf, 2, "invalid parameter \"" STR_FMT "\"",
@@ -312,21 +321,22 @@ access_log_write(struct request *r)
 	}
 }
 
-#define CTX_LOGS	(CTX_HSLI | CTX_LIMIT_EXCEPT)
+#define CTX_LOGS	(CTX_HSLI | CTX_LIMIT_EXCEPT | CTX_STREAMS)
 
 static const struct conf_row access_log_rows[] = {
-	{ .name = "log_format", .contexts = CTX_HTTP, .min = 2, .max = CONF_ANY, .scope = SCOPE_MAIN,
-	    .flags = CONF_REPEAT | CONF_OWN, .type = &conf_custom_ptr, .set = log_format_set },
+	{ .name = "log_format", .contexts = CTX_HTTP | CTX_STREAM, .min = 2, .max = CONF_ANY,
+	    .scope = SCOPE_MAIN, .flags = CONF_REPEAT | CONF_OWN, .type = &conf_custom_ptr, .set = log_format_set },
 	{ .name = "access_log", .contexts = CTX_LOGS, .min = 1, .max = CONF_ANY, .flags = CONF_REPEAT,
 	    .scope = SCOPE_LOCATION, .type = &conf_custom_vec, .set = access_log_set,
 	    .offset = offsetof(struct access_log_location, logs), .dflt = WPROXY_ACCESS_LOG },
-	{ .name = "open_log_file_cache", .contexts = CTX_HSL, .min = 1, .max = 4,
+	{ .name = "open_log_file_cache", .contexts = CTX_HSL | CTX_STREAMS, .min = 1, .max = 4,
 	    .type = &conf_inert },
 	{ .name = NULL }
 };
 
 struct module access_log_module = {
 	.name = "access_log",
+	.sites = SITE_HTTP | SITE_STREAM,
 	.size = {
 		[SCOPE_MAIN] = sizeof(struct access_log_main),
 		[SCOPE_LOCATION] = sizeof(struct access_log_location),

@@ -237,6 +237,11 @@ request_fail(struct request *r, unsigned status)
 		resp_abort(r);
 		return (STEP_DONE);
 	}
+	if (r->http->kind->headless) {
+		r->out.status = status;
+		r->ops->abort(r);
+		return (STEP_DONE);
+	}
 	if (status_ends_connection(status))
 		r->keepalive = false;
 	if (r->error_status == 0)

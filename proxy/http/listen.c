@@ -103,6 +103,15 @@ listen_word_number(struct conf *cf, struct str word, struct listen_options *o, b
 	return (0);
 }
 
+/* What has no sense in stream {}. */
+static bool
+word_is_of_http(struct str word)
+{
+	return (str_eq(word, STR("default_server")) || str_eq(word, STR("default")) ||
+	    str_eq(word, STR("http2")) || str_eq(word, STR("spdy")) ||
+	    str_eq(word, STR("deferred")));
+}
+
 static int
 listen_word(struct conf *cf, struct str word, const struct addr *addr, struct listen_words *w)
 {
@@ -112,6 +121,11 @@ listen_word(struct conf *cf, struct str word, const struct addr *addr, struct li
 		return (-1);
 	if (number) {
 		w->bind = true;
+	} else if (conf_http(cf)->kind->headless && word_is_of_http(word)) {
+		return (conf_error(cf, "the invalid \"" STR_FMT "\" parameter", STR_ARG(word)));
+	} else if (conf_http(cf)->kind->headless && str_eq(word, STR("udp"))) {
+		return (conf_error(cf, "the \"udp\" parameter is not implemented: wproxy forwards "
+		    "TCP only"));
 	} else if (str_eq(word, STR("default_server")) || str_eq(word, STR("default"))) {
 		w->is_default = true;
 	} else if (str_eq(word, STR("bind"))) {
@@ -139,7 +153,9 @@ listen_word(struct conf *cf, struct str word, const struct addr *addr, struct li
 		return (conf_error(cf, "invalid parameter \"" STR_FMT
 		    "\": Linux does not have it", STR_ARG(word)));
 	} else {
-		return (conf_error(cf, "invalid parameter \"" STR_FMT "\"", STR_ARG(word)));
+		return (conf_error(cf, conf_http(cf)->kind->headless ?
+		    "the invalid \"" STR_FMT "\" parameter" :
+		    "invalid parameter \"" STR_FMT "\"", STR_ARG(word)));
 	}
 	return (0);
 }
@@ -150,6 +166,9 @@ listen_add_server(struct conf *cf, const struct addr *addr, const struct listen_
 	struct server *server = conf_server(cf);
 	struct listen *listen = listen_find(conf_http(cf), addr);
 
+	if (listen != NULL && conf_http(cf)->kind->headless)
+		return (conf_error(cf, "duplicate \"" STR_FMT "\" address and port pair",
+		    STR_ARG(cf->words[1].text)));
 	if (listen == NULL)
 		listen = listen_new(cf, addr);
 	VEC_EACH(&listen->servers, struct server *, it)
@@ -222,7 +241,15 @@ listen_resolve(struct conf *cf, struct str text, struct vec *addrs)
 			return ("invalid port");
 		text = pool_printf(cf->temp, "0.0.0.0:" STR_FMT, STR_ARG(text));
 	}
-	return (addr_resolve(cf->temp, text, 80, addrs));
+	return (addr_resolve(cf->temp, text, conf_http(cf)->kind->headless ? 0 : 80, addrs));
+}
+
+static bool
+listen_has_no_port(const struct vec *addrs)
+{
+	const struct addr *addr = &vec_at(addrs, struct addr, 0)[0];
+
+	return (!addr_is_unix(addr) && addr_port(addr) == 0);
 }
 
 int
@@ -239,6 +266,8 @@ listen_set(struct conf *cf, const struct conf_row *row, void *field)
 	if (listen_port_range(cf, &text, &last_port) != 0)
 		return (-1);
 	error = listen_resolve(cf, text, &addrs);
+	if (error == NULL && conf_http(cf)->kind->headless && listen_has_no_port(&addrs))
+		error = "no port";
 	if (error != NULL)
 		return (conf_error_at(cf, 1, "%s in \"" STR_FMT "\" of the \"listen\" directive",
 		    error, STR_ARG(cf->words[1].text)));
@@ -266,6 +295,9 @@ listen_default(struct conf *cf, struct server *server)
 	struct listen *listen;
 	struct addr addr;
 
+	if (server->http->kind->headless)
+		return (conf_error(cf, "no \"listen\" is defined for server in " STR_FMT ":%u",
+		    STR_ARG(server->file), server->line));
 	(void)addr_parse(geteuid() == 0 ? STR("0.0.0.0:80") : STR("0.0.0.0:8000"), 80, &addr);
 	listen = listen_find(server->http, &addr);
 	if (listen == NULL)

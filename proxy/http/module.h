@@ -24,29 +24,34 @@ enum conf_context {
 };
 #define CTX_HSL		(CTX_HTTP | CTX_SERVER | CTX_LOCATION)
 #define CTX_HSLI	(CTX_HSL | CTX_IF_LOCATION)
+#define CTX_STREAMS	(CTX_STREAM | CTX_STREAM_SERVER)
 extern const struct conf_name context_names[];	/* in http/site.c */
 
 /* Which of a module's structs a row's field lives in. */
 enum module_scope {
 	SCOPE_PROCESS,	/* main level and events: one per configuration */
-	SCOPE_MAIN,	/* one per http {} */
+	SCOPE_MAIN,	/* one per http {}, stream {} */
 	SCOPE_SERVER,	/* http and server level, inherited */
 	SCOPE_LOCATION,	/* http, server, location, if, limit_except level, inherited */
 	SCOPE_UPSTREAM,	/* upstream {} */
 	SCOPE_COUNT
 };
 
+/* Which blocks a module has structs, variables and functions for. */
+enum module_sites { SITE_HTTP = 1, SITE_STREAM = 2 };
+
 struct module {
 	const char *name;
+	unsigned sites;			/* bits; 0: http {} alone */
 	unsigned index;			/* set once by modules_number() */
 	size_t size[SCOPE_COUNT];	/* of the module's structs, 0: none */
 	const struct conf_row *rows;
 	const struct var_row *vars;	/* ends with name NULL; may be NULL */
 
-	/* Before the first directive of http {} is read (e.g. to define variables). */
+	/* Before the first directive of http {} or stream {} is read (e.g. to define variables). */
 	int (*prepare)(struct conf *, struct http_conf *);
 	/*
-	 * After http {} closed and everything is inherited, in this order: for every location (the
+	 * After the block closed and everything is inherited, in this order: for every location (the
 	 * server's own level, "if" and "limit_except" blocks included, parents first), every server, then once.
 	 */
 	int (*init_location)(struct conf *, struct location *);
@@ -78,6 +83,7 @@ struct req_step {
 	enum req_entry entry;
 };
 extern const struct req_step req_steps[];	/* ends with name NULL */
+extern const struct req_step stream_steps[];	/* of connections of stream {} */
 
 /* What a response goes through, in order (mod/modules.c). See http/filter.h. */
 struct filter;

@@ -66,7 +66,7 @@ request_run(struct request *r)
 	assert(r->magic == REQUEST_MAGIC && !r->running);
 	r->running = true;
 	do {
-		const struct req_step *step = &req_steps[r->step];
+		const struct req_step *step = &r->http->kind->steps[r->step];
 
 		if (step->name == NULL) {
 			result = request_fail(r, 404);
@@ -253,6 +253,18 @@ request_log_target(const struct request *r)
 	return (log != NULL ? log : log_default());
 }
 
+/* $server_name; a server of stream {} is known by its address. */
+static struct str
+log_server(struct request *r)
+{
+	char text[ADDR_TEXT_MAX];
+
+	if (!r->http->kind->headless || r->session == NULL)
+		return (r->server->name);
+	return (pool_strdup(r->pool,
+	    str_make(text, addr_text(&session_listen(r)->addr, true, text))));
+}
+
 static struct str
 log_part(struct request *r, const char *name, struct str value)
 {
@@ -284,11 +296,12 @@ request_log(struct request *r, enum log_level level, int err, const char *format
 	if (err != 0)
 		error = pool_printf(r->pool, " (%d: %s)", err, strerrordesc_np(err));
 	log_write(log, level, r->connection_number, 0,
-	    STR_FMT STR_FMT "%s%s, client: %.*s, server: " STR_FMT STR_FMT STR_FMT STR_FMT STR_FMT,
+	    STR_FMT STR_FMT "%s%s, client: %.*s, server: " STR_FMT STR_FMT STR_FMT STR_FMT STR_FMT STR_FMT,
 	    STR_ARG(text), STR_ARG(error), r->log_action == NULL ? "" : " while ",
 	    r->log_action == NULL ? "" : r->log_action, (int)client_len, client,
-	    STR_ARG(r->server->name), STR_ARG(log_part(r, "request", r->in.line)),
+	    STR_ARG(log_server(r)), STR_ARG(log_part(r, "request", r->in.line)),
 	    STR_ARG(log_part(r, "upstream", r->log_upstream)),
 	    STR_ARG(log_part(r, "host", host == NULL ? STR_NULL : host->value)),
-	    STR_ARG(log_part(r, "referrer", referer == NULL ? STR_NULL : referer->value)));
+	    STR_ARG(log_part(r, "referrer", referer == NULL ? STR_NULL : referer->value)),
+	    STR_ARG(r->log_tail));
 }

@@ -104,7 +104,7 @@ struct request {
 	bool uri_changed;		/* the working uri is no longer what was received: $uri is re-escaped for back ends */
 	bool uri_detached;		/* "rewrite ... break" replaced it: the location's prefix is no part of it */
 	bool internal;			/* reached by an internal redirect: "internal" locations are open */
-	unsigned step;			/* index into req_steps */
+	unsigned step;			/* index into the site's steps */
 	unsigned steps_done;		/* bits of "once" steps passed */
 	unsigned reroutes;		/* at most 10 */
 	bool running;			/* inside request_run */
@@ -141,6 +141,7 @@ struct request {
 	/* What back ends said and cost, newest last (mod/upstream.c): $upstream_*. */
 	struct upstream *upstream;
 	struct str log_upstream;	/* "http://127.0.0.1:21002/x" while a back end is spoken to, for error lines */
+	struct str log_tail;		/* the last words of error lines, with their comma; absent: none */
 	const char *log_action;		/* "connecting to upstream": error lines say " while ..."; NULL */
 
 	uint64_t limit_rate;		/* bytes/s, 0: none; $limit_rate may change it */
@@ -205,6 +206,7 @@ void	request_go(struct request *, enum step_result);
 /*
  * Answers an error: error_page of the location, a named location's fallback (D1), or the built-in
  * page.  Also for 301..308 (redirect_location).  Returns what a step returns.  status 444 closes.
+ * A headless one has no page: its connection is closed.
  */
 enum step_result	request_fail(struct request *, unsigned status);
 /* Steps of this floor, for modules.c. */

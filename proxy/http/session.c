@@ -328,7 +328,7 @@ session_handshake(struct session *s)
 
 	if (rc == 0)
 		return (false);
-	if (rc < 0 && !tls_is_plain_http(s->conn)) {
+	if (rc < 0 && (s->listen->http->kind->headless || !tls_is_plain_http(s->conn))) {
 		session_log(s, tls_error_is_peers(s->conn) ? LOG_INFO : LOG_CRIT, 0, "%s",
 		    tls_error(s->conn));
 		session_close(s);
@@ -353,7 +353,10 @@ session_step(struct session *s)
 		return (session_handshake(s));
 	case SESSION_IDLE:
 	case SESSION_HEAD:
-		return (session_read_head(s));
+		if (!s->listen->http->kind->headless)
+			return (session_read_head(s));
+		session_begin_headless(s);
+		return (true);
 	case SESSION_BUSY:
 	case SESSION_DISCARD:
 		if (s->failed)
@@ -627,23 +630,30 @@ session_close_all(struct http_thread *thread)
 		session_close(list_item(it, struct session, link));
 }
 
+/* The listen of that address for connections of the same kind. */
+static const struct listen *
+listen_like(const struct http_conf *http, const struct listen *old)
+{
+	VEC_EACH(&http->listens, struct listen *, it)
+		if (addr_eq(&(*it)->addr, &old->addr) &&
+		    (*it)->http->kind == old->http->kind)
+			return (*it);
+	return (NULL);
+}
+
 void
 session_adopt_conf(struct http_thread *thread, struct http_conf *http)
 {
 	thread->current = http;
 	LIST_EACH(&thread->sessions, it) {
 		struct session *s = list_item(it, struct session, link);
-		const struct listen *found = NULL;
+		const struct listen *found;
 
 		if (s->removed != NULL)
 			continue;
-		VEC_EACH(&http->listens, struct listen *, l)
-			if (addr_eq(&(*l)->addr, &s->listen->addr))
-				found = *l;
+		found = listen_like(http, s->listen);
 		if (found == NULL && s->listen->wildcard != NULL)
-			VEC_EACH(&http->listens, struct listen *, l)
-				if (addr_eq(&(*l)->addr, &s->listen->wildcard->addr))
-					found = *l;
+			found = listen_like(http, s->listen->wildcard);
 		if (found != NULL) {
 			s->listen = found;
 			continue;

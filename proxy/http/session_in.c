@@ -4,6 +4,7 @@
  * for bodies, by whoever the request's content is.
  *
  *	IDLE -> bytes -> HEAD -> parse_request -> BUSY (request_run | refused)
+ *	IDLE -> BUSY	(headless: stream {})
  */
 #include "http/session_state.h"
 
@@ -205,6 +206,16 @@ session_read_head(struct session *s)
 		request_refuse(s, (unsigned)-rc);
 	}
 	return (true);
+}
+
+void
+session_begin_headless(struct session *s)
+{
+	request_begin(s);
+	timer_cancel(&s->timer);
+	session_set_state(s, SESSION_BUSY);
+	s->closing = true;
+	request_run(s->request);
 }
 
 /* ---- the body ---- */

@@ -86,6 +86,7 @@ void	session_gone(struct session *);		/* the client left: tells the request */
 void	session_answered(struct session *);	/* all of the response was sent */
 /* session_in.c */
 bool	session_read_head(struct session *);	/* one step; false: wait, or closed */
+void	session_begin_headless(struct session *);	/* the one request of a stream {} connection */
 int	session_read_body(struct request *, struct chain *, uint64_t max);
 /* session_out.c */
 void	session_out_begin(struct session *);	/* a request begins */

@@ -1,10 +1,10 @@
 /*
- * The builder of http {}: the rows http, server, location, listen and
- * server_name, the levels they open, inheritance between them and the order in
+ * The builder of http {} and stream {}: the rows http, stream, server, location,
+ * listen and server_name, the levels they open, inheritance between them and the order in
  * which modules complete a configuration.  Called by the engine while a file is
  * read; nothing here runs once the configuration is published.
  *
- *	http { -> levels filled -> values inherited -> modules init -> routes -> frozen
+ *	http { | stream { -> levels filled -> values inherited -> modules init -> routes -> frozen
  */
 #include "http/site.h"
 
@@ -52,16 +52,23 @@ level_values(struct conf_frame *frame, unsigned module, unsigned scope)
 	}
 }
 
-static struct conf_values **
-values_new(struct pool *pool, enum module_scope scope)
+bool
+module_serves(const struct module *module, const struct http_conf *http)
 {
-	struct conf_values **values;
+	unsigned sites = module->sites == 0 ? SITE_HTTP : module->sites;
 
-	values = pool_zalloc(pool, module_count * sizeof(*values));
-	for (unsigned i = 0; i < module_count; i++) {
-		if (modules[i]->size[scope] != 0)
-			values[i] = conf_values_new(pool, modules[i]->rows, modules[i]->size[scope]);
-	}
+	return ((sites & http->kind->site) != 0);
+}
+
+static struct conf_values **
+values_new(const struct http_conf *http, enum module_scope scope)
+{
+	struct conf_values **values = pool_zalloc(http->pool, module_count * sizeof(*values));
+
+	for (unsigned i = 0; i < module_count; i++)
+		if (modules[i]->size[scope] != 0 && module_serves(modules[i], http))
+			values[i] = conf_values_new(http->pool, modules[i]->rows,
+			    modules[i]->size[scope]);
 	return (values);
 }
 
@@ -87,7 +94,7 @@ location_new(struct conf *cf, struct location *parent, enum location_kind kind, 
 	loc->http = conf_http(cf);
 	loc->parent = parent;
 	loc->children = VEC_OF(struct location *);
-	loc->values = values_new(cf->pool, SCOPE_LOCATION);
+	loc->values = values_new(loc->http, SCOPE_LOCATION);
 	loc->conf = values_data(cf->pool, loc->values);
 	loc->core = loc->conf[core_module.index];
 	if (parent != NULL) {
@@ -109,7 +116,7 @@ struct location *
 conf_location(struct conf *cf)
 {
 	const unsigned levels = CTX_HTTP | CTX_SERVER | CTX_LOCATION | CTX_IF_SERVER |
-	    CTX_IF_LOCATION | CTX_LIMIT_EXCEPT;
+	    CTX_IF_LOCATION | CTX_LIMIT_EXCEPT | CTX_STREAMS;
 
 	for (struct conf_frame *f = cf->frame; f != NULL; f = f->parent)
 		if ((f->context & levels) != 0)
@@ -166,7 +173,8 @@ level_init(struct conf *cf, struct location *loc)
 	    (loc->kind == LOCATION_IF || loc->kind == LOCATION_LIMIT_EXCEPT))
 		loc->content = loc->parent->content;
 	for (unsigned i = 0; i < module_count; i++)
-		if (modules[i]->init_location != NULL && modules[i]->init_location(cf, loc) != 0)
+		if (modules[i]->init_location != NULL && module_serves(modules[i], loc->http) &&
+		    modules[i]->init_location(cf, loc) != 0)
 			return (-1);
 	VEC_EACH(&loc->children, struct location *, child)
 		if (level_init(cf, *child) != 0)
@@ -190,7 +198,8 @@ servers_complete(struct conf *cf, struct http_conf *http)
 		if (level_init(cf, (*it)->root) != 0)
 			return (-1);
 		for (unsigned i = 0; i < module_count; i++)
-			if (modules[i]->init_server != NULL && modules[i]->init_server(cf, *it) != 0)
+			if (modules[i]->init_server != NULL && module_serves(modules[i], http) &&
+			    modules[i]->init_server(cf, *it) != 0)
 				return (-1);
 		if (route_compile_locations(cf, (*it)->root) != 0)
 			return (-1);
@@ -206,7 +215,8 @@ http_complete(struct conf *cf, struct http_conf *http)
 	    level_inherit(cf, http->root) != 0 || servers_complete(cf, http) != 0)
 		return (-1);
 	for (unsigned i = 0; i < module_count; i++)
-		if (modules[i]->init_main != NULL && modules[i]->init_main(cf, http) != 0)
+		if (modules[i]->init_main != NULL && module_serves(modules[i], http) &&
+		    modules[i]->init_main(cf, http) != 0)
 			return (-1);
 	if (listen_complete(cf, http) != 0)
 		return (-1);
@@ -219,38 +229,91 @@ http_complete(struct conf *cf, struct http_conf *http)
 	return (0);
 }
 
-static int
-http_block(struct conf *cf, const struct conf_row *row, void *field)
+static const struct site_kind http_kind = {
+	.site = SITE_HTTP, .context = CTX_HTTP, .server_context = CTX_SERVER, .steps = req_steps
+};
+static const struct site_kind stream_kind = {
+	.site = SITE_STREAM, .context = CTX_STREAM, .server_context = CTX_STREAM_SERVER,
+	.steps = stream_steps, .headless = true
+};
+
+struct http_conf *
+http_conf_of(struct conf *cf, enum module_sites site)
 {
+	struct http_conf *http = cf->user;
+
+	while (http != NULL && http->kind->site != site)
+		http = http->next;
+	return (http);
+}
+
+static struct http_conf *
+site_new(struct conf *cf, const struct site_kind *kind)
+{
+	struct http_conf *http = pool_new_object(cf->pool, struct http_conf);
+
+	http->kind = kind;
+	http->next = cf->user;
+	cf->user = http;
+	http->pool = cf->pool;
+	http->prefix = cf->prefix;
+	http->servers = VEC_OF(struct server *);
+	http->listens = VEC_OF(struct listen *);
+	http->temp_paths = VEC_OF(struct temp_path *);
+	http->main_values = values_new(http, SCOPE_MAIN);
+	http->main = values_data(cf->pool, http->main_values);
+	http->server_values = values_new(http, SCOPE_SERVER);
+	http->vars = var_table_new(http);
+	http->root = location_new(cf, NULL, LOCATION_LEVEL, STR_NULL);
+	return (http);
+}
+
+/* The row's param is the kind. */
+static int
+site_block(struct conf *cf, const struct conf_row *row, void *field)
+{
+	const struct site_kind *kind = row->param;
 	struct http_conf *http;
 	struct conf_frame frame;
 	char name[HOST_NAME_MAX + 1] = "";
 
-	(void)row;
 	(void)field;
-	if (cf->user != NULL)
-		return (conf_error(cf, "\"http\" directive is duplicate"));
-	http = cf->user = pool_new_object(cf->pool, struct http_conf);
-	http->pool = cf->pool;
-	http->prefix = cf->prefix;
+	if (http_conf_of(cf, kind->site) != NULL)
+		return (conf_error(cf, "\"%s\" directive is duplicate", row->name));
 	if (gethostname(name, sizeof(name) - 1) != 0)
 		return (conf_error(cf, "gethostname() failed"));
+	http = site_new(cf, kind);
 	http->hostname = pool_strdup(cf->pool, str_from(name));
-	http->servers = VEC_OF(struct server *);
-	http->listens = VEC_OF(struct listen *);
-	http->temp_paths = VEC_OF(struct temp_path *);
-	http->main_values = values_new(cf->pool, SCOPE_MAIN);
-	http->main = values_data(cf->pool, http->main_values);
-	http->server_values = values_new(cf->pool, SCOPE_SERVER);
-	http->vars = var_table_new(cf->pool);
-	http->root = location_new(cf, NULL, LOCATION_LEVEL, STR_NULL);
 	for (unsigned i = 0; i < module_count; i++)
-		if (modules[i]->prepare != NULL && modules[i]->prepare(cf, http) != 0)
+		if (modules[i]->prepare != NULL && module_serves(modules[i], http) &&
+		    modules[i]->prepare(cf, http) != 0)
 			return (-1);
-	location_frame(http->root, &frame, CTX_HTTP);
+	location_frame(http->root, &frame, kind->context);
 	if (conf_block(cf, &frame) != 0)
 		return (-1);
 	return (http_complete(cf, http));
+}
+
+int
+site_complete(struct conf *cf)
+{
+	struct http_conf *http = http_conf_of(cf, SITE_HTTP);
+	struct http_conf *stream = http_conf_of(cf, SITE_STREAM);
+
+	if (stream == NULL)
+		return (0);
+	VEC_EACH(&stream->listens, struct listen *, it) {
+		VEC_EACH(&http->listens, struct listen *, other)
+			if (addr_eq(&(*it)->addr, &(*other)->addr))
+				return (conf_error(cf, "a duplicate listen " STR_FMT
+				    ": http {} has it, and stream {}", STR_ARG((*it)->text)));
+	}
+	VEC_EACH(&stream->listens, struct listen *, it)
+		*(struct listen **)vec_push(&http->listens, cf->pool) = *it;
+	cf->user = http;
+	http->next = stream;
+	stream->next = NULL;
+	return (0);
 }
 
 static int
@@ -267,7 +330,7 @@ server_block(struct conf *cf, const struct conf_row *row, void *field)
 	server->line = cf->words[0].at.line;
 	server->names = VEC_OF(struct server_name);
 	server->listens = VEC_OF(struct listen *);
-	server->values = values_new(cf->pool, SCOPE_SERVER);
+	server->values = values_new(http, SCOPE_SERVER);
 	server->conf = values_data(cf->pool, server->values);
 	server->core = server->conf[core_module.index];
 	server->named = hash_new(cf->pool, false);
@@ -275,7 +338,7 @@ server_block(struct conf *cf, const struct conf_row *row, void *field)
 	server->root->parent = http->root;
 	server->root->server = server;
 	*(struct server **)vec_push(&http->servers, cf->pool) = server;
-	location_frame(server->root, &frame, CTX_SERVER);
+	location_frame(server->root, &frame, http->kind->server_context);
 	if (conf_block(cf, &frame) != 0)
 		return (-1);
 	if (server->listens.count == 0 && listen_default(cf, server) != 0)
@@ -368,16 +431,19 @@ location_block(struct conf *cf, const struct conf_row *row, void *field)
 
 static const struct conf_row site_rows[] = {
 	{ .name = "http", .contexts = CTX_MAIN, .flags = CONF_BLOCK | CONF_REPEAT | CONF_OWN,
-	    .set = http_block },
-	{ .name = "server", .contexts = CTX_HTTP, .flags = CONF_BLOCK | CONF_REPEAT | CONF_OWN,
+	    .set = site_block, .param = &http_kind },
+	{ .name = "stream", .contexts = CTX_MAIN, .flags = CONF_BLOCK | CONF_REPEAT | CONF_OWN,
+	    .set = site_block, .param = &stream_kind },
+	{ .name = "server", .contexts = CTX_HTTP | CTX_STREAM, .flags = CONF_BLOCK | CONF_REPEAT | CONF_OWN,
 	    .set = server_block },
 	{ .name = "location", .contexts = CTX_SERVER | CTX_LOCATION, .min = 1, .max = 2,
 	    .flags = CONF_BLOCK | CONF_REPEAT | CONF_OWN, .set = location_block },
-	{ .name = "listen", .contexts = CTX_SERVER, .min = 1, .max = CONF_ANY,
+	{ .name = "listen", .contexts = CTX_SERVER | CTX_STREAM_SERVER, .min = 1, .max = CONF_ANY,
 	    .flags = CONF_REPEAT | CONF_OWN, .set = listen_set },
 	{ .name = "server_name", .contexts = CTX_SERVER, .min = 1, .max = CONF_ANY,
 	    .flags = CONF_REPEAT | CONF_OWN, .set = server_name_set },
 	{ .name = NULL }
 };
 
-struct module site_module = { .name = "site", .rows = site_rows };
+struct module site_module = { .name = "site", .sites = SITE_HTTP | SITE_STREAM,
+	.rows = site_rows };

@@ -16,6 +16,9 @@
  * One configuration's http {}: servers, locations, listen addresses.  Made by
  * the builder (site.c) while the file is read, frozen afterwards and read by
  * all threads without a lock.  Lives in its own pool.
+ *
+ * stream {} is another one of the same make: each of its connections is one
+ * request without a head, at the only location that its server has.
  */
 struct http_conf;
 struct route;
@@ -98,7 +101,16 @@ struct listen {
 	struct http_conf *http;
 };
 
+struct site_kind {
+	enum module_sites site;
+	unsigned context, server_context;
+	const struct req_step *steps;
+	bool headless;		/* nothing is read: the request begins with the connection */
+};
+
 struct http_conf {
+	const struct site_kind *kind;
+	struct http_conf *next;		/* the other kind of site that the file had before; NULL */
 	struct pool *pool;
 	void *generation;		/* the owner above (main/) */
 	struct conf_values **main_values;	/* SCOPE_MAIN, by module index */
@@ -106,7 +118,7 @@ struct http_conf {
 	struct conf_values **server_values;	/* SCOPE_SERVER at http level */
 	struct location *root;		/* http level */
 	struct vec servers;		/* struct server * */
-	struct vec listens;		/* struct listen * */
+	struct vec listens;		/* struct listen *; of http {}: stream {}'s too (site_complete) */
 	struct var_table *vars;
 	struct vec temp_paths;		/* struct temp_path *: folders to make at start */
 	struct str prefix;
@@ -122,18 +134,18 @@ struct http_conf {
 
 /* The rows of http {}, server {} and location {} belong to this module (site.c). */
 extern struct module site_module;
-/* The http_conf under construction. */
+/* The http {} or stream {} under construction. */
 static inline struct http_conf *
 conf_http(struct conf *cf)
 {
 	return (cf->user);
 }
-/* The complete http {} of a configuration that was read; NULL when the file has none. */
-static inline struct http_conf *
-http_conf_of(struct conf *cf)
-{
-	return (cf->user);
-}
+/* The complete http {} or stream {} of a configuration that was read; NULL when the file has none. */
+struct http_conf	*http_conf_of(struct conf *, enum module_sites);
+/* When all was read, there is an http {}: what stream {} listens on is listened on. */
+int	site_complete(struct conf *) __attribute__((warn_unused_result));
+/* Does a module have to do with a site? */
+bool	module_serves(const struct module *, const struct http_conf *);
 /* The location (server, ...) whose level is being read; walks outwards; NULL when there is none. */
 struct location	*conf_location(struct conf *);
 struct server	*conf_server(struct conf *);

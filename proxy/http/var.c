@@ -70,9 +70,19 @@ row_enter(struct var_table *table, const struct var_row *row)
 	*hash_slot(table->defs, str_from(row->name)) = def;
 }
 
-struct var_table *
-var_table_new(struct pool *pool)
+/* What of HTTP's variables has a meaning without HTTP says so itself. */
+static bool
+row_serves(const struct module *module, const struct var_row *row, const struct http_conf *http)
 {
+	if (http->kind->site == SITE_STREAM && module->sites != SITE_STREAM)
+		return ((row->flags & VAR_STREAM) != 0);
+	return (module_serves(module, http));
+}
+
+struct var_table *
+var_table_new(const struct http_conf *http)
+{
+	struct pool *pool = http->pool;
 	struct var_table *table = pool_new_object(pool, struct var_table);
 
 	table->pool = pool;
@@ -84,7 +94,8 @@ var_table_new(struct pool *pool)
 		const struct var_row *row = modules[i]->vars;
 
 		for (; row != NULL && row->name != NULL; row++)
-			row_enter(table, row);
+			if (row_serves(modules[i], row, http))
+				row_enter(table, row);
 	}
 	return (table);
 }

@@ -27,7 +27,8 @@ enum var_flags {
 	VAR_NOCACHE = 1,	/* evaluated at each use ("volatile" map, $sent_http_, $limit_rate...) */
 	VAR_PREFIX = 2,		/* the name is a prefix: "http_", "arg_" */
 	VAR_CHANGEABLE = 4,	/* "set" may assign it */
-	VAR_WEAK = 8		/* var_define: a getter that is there already stays ("set") */
+	VAR_WEAK = 8,		/* var_define: a getter that is there already stays ("set") */
+	VAR_STREAM = 16		/* row: the same in stream {} */
 };
 
 struct var_row {
@@ -48,8 +49,8 @@ enum var_state { VAR_UNKNOWN, VAR_VALUE, VAR_NONE, VAR_EVALUATING };
 extern struct module var_module;	/* nginx's core variables: the request (var_core.c) */
 extern struct module var_sent_module;	/* the same: the answer (var_sent.c) */
 
-/* Made before http {} is read: holds the rows of all modules. */
-struct var_table	*var_table_new(struct pool *);
+/* Made before http {} or stream {} is read: holds the rows of its modules. */
+struct var_table	*var_table_new(const struct http_conf *);
 /* The index of $name, entered in the table where new.  Unknown names are found out by var_table_close(). -1 after conf_error (bad name). */
 int	var_ref(struct conf *, struct str name);
 /*

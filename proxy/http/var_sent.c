@@ -167,9 +167,9 @@ get_sent_field(struct request *r, const void *param, struct str name, struct str
 
 static const struct var_row var_sent_rows[] = {
 	/* name, getter, param, flags, setter */
-	{ "status", get_status, NULL, VAR_NOCACHE, NULL },
+	{ "status", get_status, NULL, VAR_NOCACHE | VAR_STREAM, NULL },
 	{ "request_completion", get_completion, NULL, VAR_NOCACHE, NULL },
-	{ "bytes_sent", get_counter, REQUEST_FIELD(bytes_sent), VAR_NOCACHE, NULL },
+	{ "bytes_sent", get_counter, REQUEST_FIELD(bytes_sent), VAR_NOCACHE | VAR_STREAM, NULL },
 	{ "body_bytes_sent", get_counter, REQUEST_FIELD(body_bytes_sent), VAR_NOCACHE, NULL },
 	{ "limit_rate", get_counter, REQUEST_FIELD(limit_rate), VAR_NOCACHE | VAR_CHANGEABLE,
 	    set_limit_rate },

@@ -99,7 +99,7 @@ http_read_default(struct conf *cf, struct conf_frame *frame)
 	size_t files = cf->files.count;
 	int rc;
 
-	if (http_conf_of(cf) != NULL)
+	if (http_conf_of(cf, SITE_HTTP) != NULL)
 		return (0);
 	cf->source = &empty;
 	rc = conf_read(cf, STR("/http"), frame);
@@ -124,7 +124,7 @@ generation_read(struct generation *gen, const struct options *options)
 		return (-1);
 	if (conf_read(cf, options->conf_path, &frame) != 0)
 		return (-1);
-	if (http_read_default(cf, &frame) != 0)
+	if (http_read_default(cf, &frame) != 0 || site_complete(cf) != 0)
 		return (-1);
 	/* process_complete() sets defaults as if they were written at this level. */
 	cf->frame = &frame;
@@ -187,7 +187,7 @@ generation_load(const struct generation_input *in)
 		generation_free(gen);
 		return (NULL);
 	}
-	gen->http = http_conf_of(cf);
+	gen->http = http_conf_of(cf, SITE_HTTP);
 	gen->http->generation = gen;
 	return (gen);
 }

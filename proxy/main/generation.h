@@ -18,7 +18,7 @@
 struct generation {
 	struct pool *pool;
 	struct conf cf;			/* sources and words are gone once it is loaded */
-	struct http_conf *http;		/* never NULL: a file without http {} has an empty one */
+	struct http_conf *http;		/* never NULL: a file without http {} has an empty one; next: stream {} */
 	struct process_settings *process;
 	const struct log *log;		/* the main level's error log */
 	struct logs *logs;

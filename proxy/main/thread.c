@@ -230,6 +230,12 @@ crew_adopt(struct crew *crew, struct generation *gen)
 	http->pins = pool_zalloc(gen->pool, crew->count * sizeof(*http->pins));
 	http->retired = pool_zalloc(gen->pool, crew->count * sizeof(*http->retired));
 	http->unpinned = generation_unpinned;
+	if (http->next != NULL) {	/* stream {}: what uses either uses the generation */
+		http->next->pins = http->pins;
+		http->next->retired = http->retired;
+		http->next->unpinned = http->unpinned;
+		http->next->generation = gen;
+	}
 	gen->adoptions = pool_zalloc(gen->pool, crew->count * sizeof(*gen->adoptions));
 	atomic_init(&gen->adopting, crew->count);
 	atomic_init(&gen->holding, crew->count);

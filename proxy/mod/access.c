@@ -147,6 +147,15 @@ access_step(struct request *r)
 	return (access_conclude(r, by_rules, by_user));
 }
 
+enum step_result
+stream_access_step(struct request *r)
+{
+	if (rules_check(r) != 403)
+		return (STEP_NEXT);
+	request_log(r, LOG_ERR, 0, "access forbidden by rule while initializing session");
+	return (request_fail(r, 403));
+}
+
 /* --- directives --- */
 
 static int
@@ -212,10 +221,10 @@ limit_except_set(struct conf *cf, const struct conf_row *row, void *field)
 static const char access_denies[] = "deny";	/* param of the row */
 
 static const struct conf_row access_rows[] = {
-	{ .name = "allow", .contexts = CTX_HSL | CTX_LIMIT_EXCEPT, .min = 1, .max = 1,
+	{ .name = "allow", .contexts = CTX_HSL | CTX_LIMIT_EXCEPT | CTX_STREAMS, .min = 1, .max = 1,
 	    .scope = SCOPE_LOCATION, .flags = CONF_REPEAT, .type = &conf_custom_vec,
 	    .offset = offsetof(struct access_location, rules), .set = rule_set },
-	{ .name = "deny", .contexts = CTX_HSL | CTX_LIMIT_EXCEPT, .min = 1, .max = 1,
+	{ .name = "deny", .contexts = CTX_HSL | CTX_LIMIT_EXCEPT | CTX_STREAMS, .min = 1, .max = 1,
 	    .scope = SCOPE_LOCATION, .flags = CONF_REPEAT, .type = &conf_custom_vec,
 	    .offset = offsetof(struct access_location, rules), .set = rule_set,
 	    .param = access_denies },
@@ -230,6 +239,7 @@ static const struct conf_row access_rows[] = {
 
 struct module access_module = {
 	.name = "access",
+	.sites = SITE_HTTP | SITE_STREAM,
 	.size = { [SCOPE_LOCATION] = sizeof(struct access_location) },
 	.rows = access_rows,
 };

@@ -301,9 +301,10 @@ geo_set(struct conf *cf, const struct conf_row *row, void *field)
 }
 
 static const struct conf_row geo_rows[] = {
-	{ .name = "geo", .contexts = CTX_HTTP, .min = 1, .max = 2, .scope = SCOPE_MAIN,
+	{ .name = "geo", .contexts = CTX_HTTP | CTX_STREAM, .min = 1, .max = 2, .scope = SCOPE_MAIN,
 	    .flags = CONF_BLOCK | CONF_REPEAT | CONF_OWN, .set = geo_set },
 	{ .name = NULL }
 };
 
-struct module geo_module = { .name = "geo", .rows = geo_rows };
+struct module geo_module = { .name = "geo", .sites = SITE_HTTP | SITE_STREAM,
+	.rows = geo_rows };

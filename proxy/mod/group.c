@@ -1,7 +1,8 @@
 /*
- * upstream {}: its rows, its servers and their names, and the implicit groups of
- * hosts that proxy_pass and uwsgi_pass name.  Names are looked up when http {}
- * closes, so that a group may stand behind its first use.
+ * upstream {}, in http {} and in stream {}: its rows, its servers and their
+ * names, and the implicit groups of hosts that proxy_pass and uwsgi_pass name.
+ * Names are looked up when the block around closes, so that a group may stand
+ * behind its first use.
  *
  *	upstream {} | group_refer() -> main->groups -> (http closes) addresses -> peer_set
  */
@@ -153,7 +154,8 @@ upstream_block(struct conf *cf, const struct conf_row *row, void *field)
 	(void)field;
 	if (group == NULL)
 		return (-1);
-	frame = (struct conf_frame){ .context = CTX_UPSTREAM, .values = group_values, .owner = group };
+	frame = (struct conf_frame){ .values = group_values, .owner = group,
+	    .context = cf->frame->context == CTX_STREAM ? CTX_STREAM_UPSTREAM : CTX_UPSTREAM };
 	if (conf_block(cf, &frame) != 0)
 		return (-1);
 	if (group->servers.count == 0)
@@ -339,7 +341,7 @@ queue_set(struct conf *cf, const struct conf_row *row, void *field)
 	return (0);
 }
 
-/* --- when http {} closes --- */
+/* --- when http {} or stream {} closes --- */
 
 static void
 spec_add(struct conf *cf, struct vec *specs, const struct addr *addr, struct str address,
@@ -394,13 +396,28 @@ names_keep(struct conf *cf, struct group *group, const struct vec *specs, size_t
 	group->has_names = group->has_names || moves;
 }
 
+/* NULL, or why not, in nginx's words.  Only HTTP has a port of its own. */
+static const char *
+server_addresses(struct conf *cf, const struct group *group, const struct group_server *server,
+    struct vec *addrs)
+{
+	bool headless = conf_http(cf)->kind->headless;
+	struct str host;
+	unsigned port;
+
+	if (headless && addr_split(server->address, &host, &port) && port == 0 &&
+	    !str_starts_ci(server->address, STR("unix:")))
+		return ("no port");
+	return (addr_resolve(cf->temp, server->address,
+	    group->implicit ? group->default_port : 80, addrs));
+}
+
 static int
 server_resolve(struct conf *cf, struct group *group, const struct group_server *server,
     struct vec *specs)
 {
 	struct vec addrs = VEC_OF(struct addr);
-	const char *why = addr_resolve(cf->temp, server->address,
-	    group->implicit ? group->default_port : 80, &addrs);
+	const char *why = server_addresses(cf, group, server, &addrs);
 	size_t first = specs->count;
 
 	if (why != NULL)
@@ -411,6 +428,17 @@ server_resolve(struct conf *cf, struct group *group, const struct group_server *
 		spec_add(cf, specs, addr, server->address, &server->options);
 	names_keep(cf, group, specs, first);
 	return (0);
+}
+
+/* The registry's name: groups of stream {} are others than those of http {}. */
+static struct str
+group_key(struct conf *cf, const struct group *group)
+{
+	struct str name = group->implicit ? group->url : group->name;
+
+	if (!conf_http(cf)->kind->headless)
+		return (name);
+	return (pool_printf(cf->temp, "stream " STR_FMT, STR_ARG(name)));
 }
 
 static int
@@ -442,7 +470,7 @@ group_complete(struct conf *cf, struct group *group)
 		group->names = NULL;
 	if (group->set.method == NULL)
 		group->set.method = &lb_round_robin;
-	group->set.group = peer_group_get(group->implicit ? group->url : group->name);
+	group->set.group = peer_group_get(group_key(cf, group));
 	peer_set_fill(&group->set, specs.items, (unsigned)specs.count);
 	pool_cleanup(cf->pool, peer_set_release, &group->set);
 	return (0);
@@ -459,22 +487,23 @@ upstream_init_main(struct conf *cf, struct http_conf *http)
 
 #define IN_UPSTREAM(field)						\
 	.scope = SCOPE_UPSTREAM, .offset = offsetof(struct group_settings, field)
-#define METHOD(n, least, most, how, method)				\
-	{ .name = n, .contexts = CTX_UPSTREAM, .min = least, .max = most,	\
+#define CTX_GROUPS	(CTX_UPSTREAM | CTX_STREAM_UPSTREAM)
+#define METHOD(n, where, least, most, how, method)			\
+	{ .name = n, .contexts = where, .min = least, .max = most,		\
 	    .flags = CONF_OWN | CONF_REPEAT, .set = how, .param = method }
 
 static const struct conf_row upstream_rows[] = {
-	{ .name = "upstream", .contexts = CTX_HTTP, .min = 1, .max = 1,
+	{ .name = "upstream", .contexts = CTX_HTTP | CTX_STREAM, .min = 1, .max = 1,
 	    .flags = CONF_BLOCK | CONF_OWN | CONF_REPEAT, .set = upstream_block },
-	{ .name = "server", .contexts = CTX_UPSTREAM, .min = 1, .max = CONF_ANY,
+	{ .name = "server", .contexts = CTX_GROUPS, .min = 1, .max = CONF_ANY,
 	    .flags = CONF_OWN | CONF_REPEAT, .set = server_set },
-	METHOD("least_conn", 0, 0, method_set, &lb_least_conn),
-	METHOD("ip_hash", 0, 0, method_set, &lb_ip_hash),
-	METHOD("hash", 1, 2, hash_set, &lb_hash),
-	METHOD("random", 0, 2, random_set, &lb_random),
+	METHOD("least_conn", CTX_GROUPS, 0, 0, method_set, &lb_least_conn),
+	METHOD("ip_hash", CTX_UPSTREAM, 0, 0, method_set, &lb_ip_hash),
+	METHOD("hash", CTX_GROUPS, 1, 2, hash_set, &lb_hash),
+	METHOD("random", CTX_GROUPS, 0, 2, random_set, &lb_random),
 	{ .name = "queue", .contexts = CTX_UPSTREAM, .min = 1, .max = 4, .flags = CONF_OWN,
 	    .set = queue_set },
-	{ .name = "zone", .contexts = CTX_UPSTREAM, .min = 1, .max = 2, .type = &conf_inert },
+	{ .name = "zone", .contexts = CTX_GROUPS, .min = 1, .max = 2, .type = &conf_inert },
 	{ .name = "keepalive", .contexts = CTX_UPSTREAM, .min = 1, .max = 1,
 	    .type = &conf_uint, IN_UPSTREAM(keepalive), .dflt = "128" },
 	{ .name = "keepalive_requests", .contexts = CTX_UPSTREAM, .min = 1, .max = 1,
@@ -488,6 +517,7 @@ static const struct conf_row upstream_rows[] = {
 
 struct module upstream_module = {
 	.name = "upstream",
+	.sites = SITE_HTTP | SITE_STREAM,
 	.size = { [SCOPE_MAIN] = sizeof(struct upstream_main),
 	    [SCOPE_UPSTREAM] = sizeof(struct group_settings) },
 	.rows = upstream_rows,

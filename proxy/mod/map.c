@@ -198,13 +198,14 @@ map_set(struct conf *cf, const struct conf_row *row, void *field)
 }
 
 static const struct conf_row map_rows[] = {
-	{ .name = "map", .contexts = CTX_HTTP, .min = 2, .max = 2, .scope = SCOPE_MAIN,
+	{ .name = "map", .contexts = CTX_HTTP | CTX_STREAM, .min = 2, .max = 2, .scope = SCOPE_MAIN,
 	    .flags = CONF_BLOCK | CONF_REPEAT | CONF_OWN, .set = map_set },
-	{ .name = "map_hash_max_size", .contexts = CTX_HTTP, .min = 1, .max = 1,
+	{ .name = "map_hash_max_size", .contexts = CTX_HTTP | CTX_STREAM, .min = 1, .max = 1,
 	    .scope = SCOPE_MAIN, .type = &conf_inert },
-	{ .name = "map_hash_bucket_size", .contexts = CTX_HTTP, .min = 1, .max = 1,
+	{ .name = "map_hash_bucket_size", .contexts = CTX_HTTP | CTX_STREAM, .min = 1, .max = 1,
 	    .scope = SCOPE_MAIN, .type = &conf_inert },
 	{ .name = NULL }
 };
 
-struct module map_module = { .name = "map", .rows = map_rows };
+struct module map_module = { .name = "map", .sites = SITE_HTTP | SITE_STREAM,
+	.rows = map_rows };

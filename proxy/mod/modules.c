@@ -1,6 +1,6 @@
 /*
- * The composition root: which modules there are, what a request and a response go
- * through, in order.  Tables, and nothing else.
+ * The composition root: which modules there are, what a request, a connection of
+ * stream {} and a response go through, in order.  Tables, and nothing else.
  */
 #include "mod/modules.h"
 
@@ -38,6 +38,7 @@ struct module *const modules[] = {
 	&upstream_module,
 	&proxy_module,
 	&uwsgi_module,
+	&stream_module,
 	&unbuilt_module,
 };
 const unsigned module_count = sizeof(modules) / sizeof(modules[0]);
@@ -58,6 +59,13 @@ const struct req_step req_steps[] = {
 	{ .name = "index", .run = index_step },
 	{ .name = "gzip_static", .run = gzip_static_step },
 	{ .name = "static", .run = static_step },
+	{ .name = NULL }
+};
+
+const struct req_step stream_steps[] = {
+	{ .name = "ssl_client", .run = ssl_client_step },
+	{ .name = "access", .run = stream_access_step },
+	{ .name = "content", .run = content_step },
 	{ .name = NULL }
 };
 

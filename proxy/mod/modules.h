@@ -23,6 +23,7 @@ extern struct module access_module;
 extern struct module auth_basic_module;
 /* Behind find_location, and where named locations are entered: limit_except's settings. */
 enum step_result	limit_except_step(struct request *);
+enum step_result	stream_access_step(struct request *);	/* allow, deny */
 enum step_result	access_step(struct request *);		/* allow, deny, auth_basic, satisfy */
 
 extern struct module realip_module;
@@ -40,6 +41,8 @@ enum step_result	ssl_client_step(struct request *);	/* before all others: 421, 4
 extern struct module upstream_module;
 extern struct module proxy_module;
 extern struct module uwsgi_module;
+
+extern struct module stream_module;
 
 extern struct module index_module;
 extern struct module try_files_module;

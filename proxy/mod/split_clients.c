@@ -117,9 +117,10 @@ split_set(struct conf *cf, const struct conf_row *row, void *field)
 }
 
 static const struct conf_row split_rows[] = {
-	{ .name = "split_clients", .contexts = CTX_HTTP, .min = 2, .max = 2, .scope = SCOPE_MAIN,
-	    .flags = CONF_BLOCK | CONF_REPEAT | CONF_OWN, .set = split_set },
+	{ .name = "split_clients", .contexts = CTX_HTTP | CTX_STREAM, .min = 2, .max = 2,
+	    .scope = SCOPE_MAIN, .flags = CONF_BLOCK | CONF_REPEAT | CONF_OWN, .set = split_set },
 	{ .name = NULL }
 };
 
-struct module split_clients_module = { .name = "split_clients", .rows = split_rows };
+struct module split_clients_module = { .name = "split_clients", .sites = SITE_HTTP | SITE_STREAM,
+	.rows = split_rows };

@@ -251,45 +251,47 @@ static const struct conf_name verify_names[] = {
 	{ "optional_no_ca", SSL_VERIFY_OPTIONAL_NO_CA }, { NULL, 0 }
 };
 
-#define ROW(text, kind, field, ...)							\
-	{ .name = (text), .contexts = CTX_HTTP | CTX_SERVER, .min = 1, .max = 1,		\
+#define CTX_HS		(CTX_HTTP | CTX_SERVER)
+#define CTX_TLS		(CTX_HS | CTX_STREAMS)
+#define ROW(text, where, kind, field, ...)						\
+	{ .name = (text), .contexts = (where), .min = 1, .max = 1,				\
 	    .scope = SCOPE_SERVER, .type = &(kind),						\
 	    .offset = offsetof(struct ssl_settings, field), __VA_ARGS__ }
 
 static const struct conf_row ssl_rows[] = {
-	ROW("ssl", conf_switch, ssl, .dflt = "off"),
-	ROW("ssl_certificate", conf_strs, certificates, .flags = CONF_REPEAT),
-	ROW("ssl_certificate_key", conf_strs, certificate_keys, .flags = CONF_REPEAT),
-	ROW("ssl_password_file", conf_passwords, passwords),
-	{ .name = "ssl_protocols", .contexts = CTX_HTTP | CTX_SERVER, .min = 1, .max = CONF_ANY,
+	ROW("ssl", CTX_HS, conf_switch, ssl, .dflt = "off"),
+	ROW("ssl_certificate", CTX_TLS, conf_strs, certificates, .flags = CONF_REPEAT),
+	ROW("ssl_certificate_key", CTX_TLS, conf_strs, certificate_keys, .flags = CONF_REPEAT),
+	ROW("ssl_password_file", CTX_TLS, conf_passwords, passwords),
+	{ .name = "ssl_protocols", .contexts = CTX_TLS, .min = 1, .max = CONF_ANY,
 	    .scope = SCOPE_SERVER, .type = &conf_mask, .param = ssl_protocol_names,
 	    .offset = offsetof(struct ssl_settings, protocols), .dflt = "TLSv1.2 TLSv1.3" },
-	ROW("ssl_ciphers", conf_str, ciphers),
-	ROW("ssl_prefer_server_ciphers", conf_flag, prefer_server_ciphers, .dflt = "on"),
-	{ .name = "ssl_conf_command", .contexts = CTX_HTTP | CTX_SERVER, .min = 2, .max = 2,
+	ROW("ssl_ciphers", CTX_TLS, conf_str, ciphers),
+	ROW("ssl_prefer_server_ciphers", CTX_TLS, conf_flag, prefer_server_ciphers, .dflt = "on"),
+	{ .name = "ssl_conf_command", .contexts = CTX_TLS, .min = 2, .max = 2,
 	    .scope = SCOPE_SERVER, .flags = CONF_REPEAT, .type = &conf_strs,
 	    .offset = offsetof(struct ssl_settings, conf_commands) },
-	ROW("ssl_ecdh_curve", conf_str, ecdh_curve, .dflt = "X25519:P-256:P-384"),
-	ROW("ssl_dhparam", conf_str, dhparam),
-	{ .name = "ssl_session_cache", .contexts = CTX_HTTP | CTX_SERVER, .min = 1, .max = 2,
+	ROW("ssl_ecdh_curve", CTX_TLS, conf_str, ecdh_curve, .dflt = "X25519:P-256:P-384"),
+	ROW("ssl_dhparam", CTX_TLS, conf_str, dhparam),
+	{ .name = "ssl_session_cache", .contexts = CTX_TLS, .min = 1, .max = 2,
 	    .scope = SCOPE_SERVER, .type = &conf_cache,
 	    .offset = offsetof(struct ssl_settings, session_cache), .dflt = "none" },
-	ROW("ssl_session_timeout", conf_sec, session_timeout, .dflt = "5m"),
-	ROW("ssl_session_tickets", conf_flag, session_tickets, .dflt = "on"),
-	ROW("ssl_session_ticket_key", conf_strs, session_ticket_keys, .flags = CONF_REPEAT),
-	ROW("ssl_verify_client", conf_enum, verify, .param = verify_names, .dflt = "off"),
-	ROW("ssl_verify_depth", conf_uint, verify_depth, .dflt = "1"),
-	ROW("ssl_client_certificate", conf_str, client_certificate),
-	ROW("ssl_trusted_certificate", conf_str, trusted_certificate),
-	ROW("ssl_crl", conf_str, crl),
-	ROW("ssl_stapling", conf_flag, stapling, .dflt = "off"),
-	ROW("ssl_stapling_verify", conf_flag, stapling_verify, .dflt = "off"),
-	ROW("ssl_stapling_file", conf_str, stapling_file),
-	ROW("ssl_stapling_responder", conf_str, stapling_responder),
-	ROW("ssl_buffer_size", conf_size, buffer_size, .dflt = "16k"),
-	ROW("ssl_early_data", conf_flag, early_data, .dflt = "off"),
-	ROW("ssl_reject_handshake", conf_flag, reject_handshake, .dflt = "off"),
-	ROW("http2", conf_flag, http2, .dflt = "off", .set = http2_set),
+	ROW("ssl_session_timeout", CTX_TLS, conf_sec, session_timeout, .dflt = "5m"),
+	ROW("ssl_session_tickets", CTX_TLS, conf_flag, session_tickets, .dflt = "on"),
+	ROW("ssl_session_ticket_key", CTX_TLS, conf_strs, session_ticket_keys, .flags = CONF_REPEAT),
+	ROW("ssl_verify_client", CTX_TLS, conf_enum, verify, .param = verify_names, .dflt = "off"),
+	ROW("ssl_verify_depth", CTX_TLS, conf_uint, verify_depth, .dflt = "1"),
+	ROW("ssl_client_certificate", CTX_TLS, conf_str, client_certificate),
+	ROW("ssl_trusted_certificate", CTX_TLS, conf_str, trusted_certificate),
+	ROW("ssl_crl", CTX_TLS, conf_str, crl),
+	ROW("ssl_stapling", CTX_HS, conf_flag, stapling, .dflt = "off"),
+	ROW("ssl_stapling_verify", CTX_HS, conf_flag, stapling_verify, .dflt = "off"),
+	ROW("ssl_stapling_file", CTX_HS, conf_str, stapling_file),
+	ROW("ssl_stapling_responder", CTX_HS, conf_str, stapling_responder),
+	ROW("ssl_buffer_size", CTX_HS, conf_size, buffer_size, .dflt = "16k"),
+	ROW("ssl_early_data", CTX_HS, conf_flag, early_data, .dflt = "off"),
+	ROW("ssl_reject_handshake", CTX_HS, conf_flag, reject_handshake, .dflt = "off"),
+	ROW("http2", CTX_HS, conf_flag, http2, .dflt = "off", .set = http2_set),
 	{ .name = NULL }
 };
 
@@ -410,6 +412,7 @@ ssl_init_main(struct conf *cf, struct http_conf *http)
 
 struct module ssl_module = {
 	.name = "ssl",
+	.sites = SITE_HTTP | SITE_STREAM,
 	.size = {
 		[SCOPE_MAIN] = sizeof(struct ssl_main),
 		[SCOPE_SERVER] = sizeof(struct ssl_settings),

@@ -408,7 +408,7 @@ ssl_context_new(struct conf *cf, const struct server *server, struct ssl_setting
 	w.site->reject = settings->reject_handshake;
 	w.site->dynamic = settings->dynamic;
 	w.site->record_max = (size_t)settings->buffer_size;
-	ssl_hello_use(ctx);
+	ssl_hello_use(ctx, !server->http->kind->headless);
 	for (size_t i = 0; i < sizeof(context_parts) / sizeof(context_parts[0]); i++) {
 		w.loader.why[0] = '\0';
 		if (context_parts[i](&w) == 0)

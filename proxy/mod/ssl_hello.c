@@ -136,9 +136,10 @@ alpn_callback(SSL *ssl, const unsigned char **out, unsigned char *out_n, const u
 }
 
 void
-ssl_hello_use(struct ssl_ctx_st *ctx)
+ssl_hello_use(struct ssl_ctx_st *ctx, bool http)
 {
 	SSL_CTX_set_client_hello_cb(ctx, hello_callback, NULL);
 	SSL_CTX_set_tlsext_servername_callback(ctx, name_callback);
-	SSL_CTX_set_alpn_select_cb(ctx, alpn_callback, NULL);
+	if (http)
+		SSL_CTX_set_alpn_select_cb(ctx, alpn_callback, NULL);
 }

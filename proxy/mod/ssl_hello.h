@@ -7,8 +7,8 @@
 struct ssl_ctx_st;
 struct ssl_st;
 
-/* The callbacks of a context for what a client says first: SNI, ALPN. */
-void	ssl_hello_use(struct ssl_ctx_st *);
+/* The callbacks of a context for what a client says first: SNI, of HTTP also ALPN. */
+void	ssl_hello_use(struct ssl_ctx_st *, bool http);
 
 /* A server name of the client as host names are compared: lower case, no dot at the end; in room. */
 #define SSL_NAME_MAX	255

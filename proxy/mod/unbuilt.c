@@ -127,7 +127,7 @@ static const char *const modules_built_in[] = { "http_access", "http_auth_basic"
 	"http_limit_conn", "http_limit_req", "http_log", "http_map", "http_proxy", "http_realip",
 	"http_rewrite", "http_ssl", "http_stub_status", "http_upstream_hash",
 	"http_upstream_ip_hash", "http_upstream_keepalive", "http_upstream_least_conn",
-	"http_upstream_random", "http_upstream_zone", "http_uwsgi", "http_v2" };
+	"http_upstream_random", "http_upstream_zone", "http_uwsgi", "http_v2", "stream" };
 static const char *const modules_ignored[] = { "http_brotli_filter", "http_brotli_static",
 	"http_cache_purge", "http_slice", "http_vhost_traffic_status", "http_zstd_filter",
 	"http_zstd_static" };
@@ -291,7 +291,6 @@ static const struct conf_row unbuilt_rows[] = {
 	FLAG("quic_bpf", CTX_MAIN),
 	FLAG("ssl_object_cache_inheritable", CTX_MAIN),
 	NUMBER("epoll_events", CTX_EVENTS),
-	REFUSED("stream", CTX_MAIN, 0, 0, NULL, "which ports are served"),
 	REFUSED("mail", CTX_MAIN, 0, 0, NULL, "which ports are served"),
 	REFUSED("rtmp", CTX_MAIN, 0, 0, NULL, "which ports are served"),
 	REFUSED("google_perftools_profiles", CTX_MAIN, 1, 1, NULL, EFFECT),
@@ -535,6 +534,17 @@ static const struct conf_row unbuilt_rows[] = {
 	REFUSED("passenger_enabled", CTX_HSLI, 1, 1, "off", WHAT),
 	REFUSED("passenger_root", CTX_HTTP, 1, 1, NULL, WHAT),
 
+	/* stream {} */
+	REFUSED("ssl_preread", CTX_STREAMS, 1, 1, "off", "which back end answers"),
+	REFUSED("preread_buffer_size", CTX_STREAMS, 1, 1, NULL, "which back end answers"),
+	REFUSED("preread_timeout", CTX_STREAMS, 1, 1, NULL, "which back end answers"),
+	REFUSED("proxy_ssl", CTX_STREAMS, 1, 1, "off", "what back ends are sent"),
+	REFUSED("proxy_upload_rate", CTX_STREAMS, 1, 1, "0", "how fast it is sent"),
+	REFUSED("proxy_download_rate", CTX_STREAMS, 1, 1, "0", "how fast it is sent"),
+	REFUSED("js_preread", CTX_STREAMS, 1, 1, NULL, WHAT),
+	INERT("proxy_responses", CTX_STREAMS, 1, 1),	/* of UDP, which listen refuses */
+	INERT("proxy_requests", CTX_STREAMS, 1, 1),
+
 	/* what is answered: filters */
 	REFUSED_FLAG("ssi", CTX_HSLI, WHAT),
 	FLAG("ssi_silent_errors", CTX_HSL),
@@ -596,6 +606,7 @@ static const struct conf_row unbuilt_rows[] = {
 
 struct module unbuilt_module = {
 	.name = "unbuilt",
+	.sites = SITE_HTTP | SITE_STREAM,
 	.size = { [SCOPE_MAIN] = sizeof(struct unbuilt_main) },
 	.rows = unbuilt_rows
 };

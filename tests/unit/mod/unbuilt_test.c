@@ -78,7 +78,11 @@ static const struct {
 	{ CTX_LOCATION, "js_content a;", REFUSED("js_content", "what is answered") },
 	{ CTX_LOCATION, "content_by_lua_block { ngx.say('a') }",
 	    REFUSED("content_by_lua_block", "what is answered") },
-	{ CTX_MAIN, "stream { server { } }", REFUSED("stream", "which ports are served") },
+	{ CTX_STREAM_SERVER, "ssl_preread on;", REFUSED("ssl_preread", "which back end answers") },
+	{ CTX_STREAM, "preread_timeout 1s;", REFUSED("preread_timeout", "which back end answers") },
+	{ CTX_STREAM_SERVER, "ssl_preread off; proxy_ssl off; proxy_upload_rate 0; "
+	    "proxy_responses 1;", "" },
+	{ CTX_STREAM_SERVER, "proxy_ssl on;", REFUSED("proxy_ssl", "what back ends are sent") },
 	{ CTX_MAIN, "mail { }", REFUSED("mail", "which ports are served") },
 	{ CTX_LOCATION, "ssi on;", REFUSED("ssi", "what is answered") },
 	{ CTX_LOCATION, "ssi off; ssi_types *; gunzip off; mirror off; proxy_store off;", "" },
@@ -92,8 +96,9 @@ static const struct {
 	    "[warn] module \"http_brotli_filter\" is ignored: wproxy does without it" IN },
 	{ CTX_MAIN, "load_module modules/ngx_http_echo_module.so;", "[emerg] wproxy does not "
 	    "implement the module \"http_echo\" of \"modules/ngx_http_echo_module.so\"" IN },
-	{ CTX_MAIN, "load_module modules/ngx_stream_module.so;", "[emerg] wproxy does not "
-	    "implement the module \"stream\" of \"modules/ngx_stream_module.so\"" IN },
+	{ CTX_MAIN, "load_module modules/ngx_stream_module.so;", "" },
+	{ CTX_MAIN, "load_module modules/ngx_mail_module.so;", "[emerg] wproxy does not "
+	    "implement the module \"mail\" of \"modules/ngx_mail_module.so\"" IN },
 	{ CTX_HTTP, "load_module a;", "[emerg] \"load_module\" directive is not allowed here" IN },
 };
 
