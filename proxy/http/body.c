@@ -55,24 +55,63 @@ body_spool_error(struct request *r, int err, struct str path)
 	return (err == ENOSPC || err == EDQUOT ? 507 : 500);
 }
 
+bool
+body_received_allowed(struct request *r)
+{
+	uint64_t max = r->location->core->client_max_body_size;
+
+	if (max == 0 || r->in.framing.kind != FRAMING_CHUNKED || r->body_received <= max)
+		return (true);
+	request_log(r, LOG_ERR, 0, "client intended to send too large chunked body: %llu+ bytes "
+	    "(client_max_body_size is %llu)", (unsigned long long)r->body_received,
+	    (unsigned long long)max);
+	return (false);
+}
+
+/* The spool holds a part only: nobody may take it for the whole. */
+static void
+body_give_up(struct request *r)
+{
+	spool_drop(r->body);
+	r->body = NULL;
+	r->body_lost = true;	/* also where it was the spool that failed */
+}
+
+bool
+body_is_open(const struct request *r)
+{
+	return (!r->body_done && !r->refused && !r->body_lost && r->body_received == 0);
+}
+
+void
+body_pass(struct request *r)
+{
+	/* What was received and is not kept was streamed to somebody before. */
+	if (!r->refused && !r->body_lost && (r->body != NULL || r->body_received == 0))
+		return;
+	if (r->in.method != METHOD_HEAD) {
+		r->in.method = METHOD_GET;
+		r->in.method_name = STR("GET");
+	}
+	fields_remove(&r->in.fields, FIELD_CONTENT_LENGTH);
+	fields_remove(&r->in.fields, FIELD_TRANSFER_ENCODING);
+	if (r->refused)
+		r->in.fields = (struct fields){ NULL, 0, 0, 0 };
+}
+
 /* Takes what the session has.  0: all read; 1: wait; else the status to fail with; -1: the client left. */
 static int
 body_take(struct request *r)
 {
-	uint64_t max = r->location->core->client_max_body_size;
-
 	for (;;) {
 		struct chain bytes = { 0 };
 		struct str path = STR("");
 		int rc = r->ops->read_body(r, &bytes, READ_CHUNK);
 		bool more_now = bytes.bytes >= READ_CHUNK;
 
-		if (max != 0 && r->body_received > max) {
+		if (rc < 0) {
 			chain_clear(&bytes);
-			request_log(r, LOG_ERR, 0, "client intended to send too large chunked body: "
-			    "%llu+ bytes (client_max_body_size is %llu)",
-			    (unsigned long long)r->body_received, (unsigned long long)max);
-			return (413);
+			return (rc == BODY_GONE ? -1 : -rc);
 		}
 		if (!chain_is_empty(&bytes) && spool_append(r->body, &bytes, &path) != 0) {
 			int err = errno;
@@ -82,10 +121,6 @@ body_take(struct request *r)
 		}
 		if (rc == BODY_END)
 			return (0);
-		if (rc == BODY_GONE)
-			return (-1);
-		if (rc < 0)
-			return (-rc);
 		if (!more_now)
 			return (1);
 	}
@@ -93,7 +128,7 @@ body_take(struct request *r)
 
 /* The client cannot be answered any more: only the log is told. */
 static void
-body_lost(struct request *r, unsigned status)
+body_unanswered(struct request *r, unsigned status)
 {
 	r->out.status = status;
 	r->keepalive = false;
@@ -114,12 +149,13 @@ body_result(struct request *r, int rc)
 	case 1:
 		return (STEP_WAIT);
 	case -1:
-		body_lost(r, 400);
+		body_unanswered(r, 400);
 		return (STEP_DONE);
 	case 408:
-		body_lost(r, 408);
+		body_unanswered(r, 408);
 		return (STEP_DONE);
 	default:
+		body_give_up(r);
 		return (request_fail(r, (unsigned)rc));
 	}
 }
@@ -154,7 +190,7 @@ body_read(struct request *r, void (*done)(struct request *))
 {
 	enum step_result result;
 
-	if (r->body_done)
+	if (!body_is_open(r))
 		return (STEP_NEXT);
 	assert(r->body == NULL);
 	r->body = body_spool_new(r);

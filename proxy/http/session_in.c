@@ -11,6 +11,7 @@
 #include <assert.h>
 
 #include "base/clock.h"
+#include "http/body.h"
 #include "http/core.h"
 #include "http/response.h"
 
@@ -136,6 +137,10 @@ head_first_line(const struct session *s)
 	return (line);
 }
 
+/*
+ * An error page may be a back end's: what it is asked for then is the path that was understood, never
+ * the bytes that were sent.
+ */
 static void
 request_refuse(struct session *s, unsigned status)
 {
@@ -143,8 +148,12 @@ request_refuse(struct session *s, unsigned status)
 
 	if (r->in.line.p == NULL)
 		r->in.line = head_first_line(s);
-	if (r->uri.p == NULL)
+	if (r->uri.p == NULL) {
 		r->uri = STR("/");
+		r->args = STR_NULL;
+	}
+	r->refused = status != 497;	/* that one is only at the wrong door */
+	r->uri_changed = r->refused;
 	if (r->in.version < 10)		/* the refusal is told with a head */
 		r->in.version = 10;
 	r->keepalive = false;
@@ -272,6 +281,9 @@ session_read_body(struct request *r, struct chain *to, uint64_t max)
 	}
 	for (;;) {
 		rc = body_decode(s, to, max - (to->bytes - before));
+		if (rc >= 0 && s->state == SESSION_BUSY && !body_received_allowed(r))
+			rc = -413;
+		r->body_lost = r->body_lost || rc < 0;
 		if (rc != BODY_MORE || to->bytes - before >= max)
 			return (rc);
 		n = conn_recv_chain(s->conn, &s->in, BODY_CHUNK);

@@ -267,11 +267,11 @@ proxy_begin(struct request *r)
 	unsigned status = 500;
 	struct str uri;
 
+	body_pass(r);
 	request_state(r, proxy_module) = names;
 	if (!proxy_pass_target(r, conf->pass, &u->target, names, &uri, &status))
 		return (request_fail(r, status));
-	u->streaming = !r->body_done && r->body == NULL && r->in.framing.kind != FRAMING_NONE &&
-	    conf->up.pass_request_body;
+	u->streaming = r->body == NULL && body_is_open(r) && conf->up.pass_request_body;
 	head.method = request_method(r, conf);
 	head.uri = u->target.uri = proxy_pass_uri(r, conf->pass, uri);
 	upstream_plan(u);

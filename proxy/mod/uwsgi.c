@@ -248,10 +248,11 @@ uwsgi_begin(struct request *r)
 	const struct uwsgi_location *conf = location_conf(r->location, uwsgi_module);
 	struct upstream *u = upstream_new(r, &uwsgi_protocol, &conf->up);
 
+	body_pass(r);
 	u->target.scheme = conf->tls ? STR("suwsgi://") : STR("uwsgi://");
 	if (!target_evaluate(r, conf, &u->target))
 		return (request_fail(r, 500));
-	u->streaming = !r->body_done && r->body == NULL &&
+	u->streaming = r->body == NULL && body_is_open(r) &&
 	    r->in.framing.kind == FRAMING_LENGTH && conf->up.pass_request_body;
 	upstream_plan(u);
 	u->upgrade = r->in.version >= 11 && fields_get(&r->in.fields, FIELD_UPGRADE) != NULL;
