@@ -79,6 +79,9 @@ request_run(struct request *r)
 				request_log(r, LOG_DEBUG, 0, "step %s", step->name);
 			result = step->run(r);
 		}
+		if (r->decided)
+			result = r->outcome;
+		r->decided = false;
 	} while (request_advance(r, result));
 	r->running = false;
 }
@@ -93,16 +96,18 @@ request_wait(struct request *r, void (*cancel)(struct request *, void *), void *
 void
 request_resume(struct request *r, bool next)
 {
-	r->holder.cancel = NULL;
-	if (next)
-		r->step++;
-	request_run(r);
+	request_go(r, next ? STEP_NEXT : STEP_REROUTE);
 }
 
 void
 request_go(struct request *r, enum step_result result)
 {
 	r->holder.cancel = NULL;
+	if (r->running) {
+		r->decided = true;
+		r->outcome = result;
+		return;
+	}
 	if (result == STEP_NEXT)
 		r->step++;
 	if (result == STEP_NEXT || result == STEP_REROUTE)
@@ -205,7 +210,7 @@ find_location_step(struct request *r)
 		return (request_fail(r, 500));
 	if (r->location->core->internal && !r->internal)
 		return (request_fail(r, 404));
-	if (!body_length_allowed(r))
+	if (!r->internal && !body_length_allowed(r))
 		return (request_fail(r, 413));
 	if (rc == 0)
 		return (STEP_NEXT);

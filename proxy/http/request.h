@@ -108,6 +108,8 @@ struct request {
 	unsigned steps_done;		/* bits of "once" steps passed */
 	unsigned reroutes;		/* at most 10 */
 	bool running;			/* inside request_run */
+	bool decided;			/* request_go() came inside a step: outcome counts, not the step's own */
+	enum step_result outcome;
 	struct request_holder holder;
 	const struct request_events *events;
 
@@ -125,6 +127,8 @@ struct request {
 	void (*body_ready)(struct request *);	/* body_read()'s done while it waits */
 	uint64_t body_received;
 	bool body_done;			/* all of it was read or discarded */
+	bool body_lost;			/* malformed, over a limit, or dropped: it cannot be passed on any more */
+	bool refused;			/* the head broke the rules: nothing of it is passed on */
 
 	/* Errors under way (http/error_page.c). */
 	unsigned error_status;		/* the status being answered by an error page; 0 */
@@ -200,7 +204,7 @@ void	request_resume(struct request *, bool next);
 enum step_result	request_redirect(struct request *, struct str uri, struct str args);
 enum step_result	request_relocate(struct request *);	/* after the uri was rewritten */
 enum step_result	request_named(struct request *, struct str name);
-/* Outside a step: the same, then runs. */
+/* Outside a step: the same, then runs.  Inside one: what it says counts instead of the step's result. */
 void	request_go(struct request *, enum step_result);
 
 /*
