@@ -147,7 +147,8 @@ bufs_set(struct conf *cf, const struct conf_row *row, void *field)
 
 	(void)row;
 	if (!str_to_uint(cf->words[1].text, INT64_MAX, &bufs.count) || bufs.count == 0 ||
-	    !str_to_size(cf->words[2].text, &bufs.size) || bufs.size == 0)
+	    !str_to_size(cf->words[2].text, &bufs.size) || bufs.size == 0 ||
+	    bufs.count > INT64_MAX / bufs.size)
 		return (refuse(cf, "invalid value"));
 	*(struct conf_bufs *)field = bufs;
 	return (0);

@@ -83,6 +83,13 @@ tpl_size(struct request *r, const struct tpl *tpl)
 	return (size);
 }
 
+/* What a rate makes of some seconds: configurations and back ends may name any number. */
+static uint64_t
+rate_times(uint64_t rate, uint64_t seconds)
+{
+	return (rate > INT64_MAX / seconds ? INT64_MAX : rate * seconds);
+}
+
 /* How much limit_rate allows now; arms the timer when that is nothing (nginx: a second's worth at once). */
 static uint64_t
 rate_allowance(struct session *s)
@@ -93,12 +100,12 @@ rate_allowance(struct session *s)
 	if (r == NULL || r->limit_rate == 0)
 		return (UINT64_MAX);
 	elapsed = clock_mono_ms() - r->start_mono_us / 1000;
-	allowed = r->limit_rate_after + r->limit_rate * (elapsed / 1000 + 1);
+	allowed = r->limit_rate_after + rate_times(r->limit_rate, elapsed / 1000 + 1);
 	sent = s->conn->sent - s->sent_before;
 	if (sent < allowed)
 		return (allowed - sent);
 	timer_arm(s->thread->loop, &s->rate_timer,
-	    1000 - elapsed % 1000 + (sent - allowed) * 1000 / r->limit_rate, rate_fire);
+	    1000 - elapsed % 1000 + rate_times(sent - allowed, 1000) / r->limit_rate, rate_fire);
 	return (0);
 }
 

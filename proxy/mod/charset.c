@@ -73,7 +73,10 @@ charset_start(struct request *r, void **state)
 	if (str_find(type, STR("charset=")) != SIZE_MAX) {
 		if (!conf->override)
 			return (FILTER_SKIP);
-		type.n = str_chr(type, ';');
+		end = str_chr(type, ';');
+		if (end == SIZE_MAX)	/* the parameter without a type before it */
+			return (FILTER_SKIP);
+		type.n = end;
 	}
 	end = str_chr(type, ';');
 	if (!charset_type_listed(conf, str_trim(str_make(type.p, end == SIZE_MAX ? type.n : end))))

@@ -95,8 +95,12 @@ try_fallback(struct request *r, const struct try_files_location *conf, struct st
 	size_t question;
 	enum step_result result;
 
-	if (conf->status != 0)
+	if (conf->status >= 300)
 		return (request_fail(r, conf->status));
+	if (conf->status >= 200)
+		return (request_answer(r, conf->status, STR_NULL, STR("")));
+	if (conf->status != 0)		/* no status of an answer: as nginx, none is given */
+		return (request_fail(r, 444));
 	if (str_starts(fallback, STR("@"))) {
 		result = request_named(r, fallback);
 		if (result == STEP_REROUTE && r->failed == NULL)
