@@ -110,12 +110,12 @@ class Place:
         self.names = {"docroot": docroot, "cert": cert, "key": key, "origin": ports[0],
                       "closing": ports[1], "threads": given.threads, "connections": 20000}
         self.origin = subprocess.Popen([origin] + [str(p) for p in ports],
-                                       preexec_fn=self._to_client_side)
+                                       preexec_fn=self.to_client_side)
         peers.wait_until(lambda: peers.accepts(("127.0.0.1", ports[1])), what="origin")
         # A file that has just been written is not cached by everyone.
         peers.wait_until(lambda: time.time() - made > 2.5, what="files that are old enough")
 
-    def _to_client_side(self):
+    def to_client_side(self):
         if self.client_cpu is not None:
             os.sched_setaffinity(0, self.client_cpu)
 
@@ -168,7 +168,7 @@ class Place:
     def load_run(self, row, peer, seconds, requests=0):
         """One run of the load generator, as it reports it."""
         done = subprocess.run(self.command(row, peer, seconds, requests), check=True,
-                              stdout=subprocess.PIPE, preexec_fn=self._to_client_side,
+                              stdout=subprocess.PIPE, preexec_fn=self.to_client_side,
                               timeout=MEASURE_LIMIT)
         return json.loads(done.stdout)
 
@@ -246,8 +246,23 @@ def check(place, row, peer):
 
 def measure(place, row, peer, seconds):
     """One run: the load generator's report and, as "cost", CPU microseconds (or seconds per GiB)."""
-    before = peer.cpu_seconds()
-    report = place.load_run(row, peer, seconds)
+    if row.new or row.requests:
+        before = peer.cpu_seconds()
+        report = place.load_run(row, peer, seconds)
+    else:
+        # Connections are there, and what they cost is past, when it begins.
+        load = subprocess.Popen(place.command(row, peer, seconds) + ["-w"], stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, preexec_fn=place.to_client_side)
+        try:
+            if load.stdout.readline() != b"ready\n":
+                raise BenchError("%s: %s: not every client was answered" % (row.name, peer.name))
+            before = peer.cpu_seconds()
+            load.stdin.write(b"\n")
+            load.stdin.flush()
+            report = json.loads(load.stdout.readline())
+        finally:
+            load.stdin.close()
+            load.wait()
     spent = peer.cpu_seconds() - before
     if report["done"] == 0:
         raise BenchError("%s: %s: nothing was answered: %s" % (

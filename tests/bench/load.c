@@ -30,6 +30,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+enum { HOLD_AT_ONCE = 20 };	/* idle ones are opened so many at a time */
 enum { EVENTS = 256, HEAD_MAX = 8192, READ_SIZE = 256 * 1024, TICK_MS = 10, GRACE_S = 60 };
 enum { SUB_BITS = 6, BUCKETS = 64 << SUB_BITS };
 
@@ -66,6 +67,7 @@ static struct {
 	int64_t expect;		/* length of the answer's body; -1: any */
 	bool each_new;		/* a connection for each request */
 	bool hold;		/* one request each, then idle until stdin ends */
+	bool ready;		/* after one request each: say so, go on when stdin says so */
 	uint64_t pace;		/* bytes that each client reads in a tick; 0: all */
 	SSL_CTX *tls;
 	bool resume;
@@ -73,7 +75,7 @@ static struct {
 
 static struct {
 	uint64_t begun, done, errors, bytes;
-	unsigned live, held;
+	unsigned live, held, opened;
 	uint64_t buckets[BUCKETS];
 	uint64_t slowest;
 	const char *complaint;
@@ -82,7 +84,7 @@ static struct {
 static char buffer[READ_SIZE];
 static char upload[READ_SIZE];
 static int poller;
-static uint64_t deadline;
+static uint64_t began, deadline;
 static SSL_SESSION *session;
 static struct client *clients;
 
@@ -162,6 +164,8 @@ client_close(struct client *c)
 	total.live--;
 }
 
+static void	client_write(struct client *);
+
 /* Another request may begin. */
 static bool
 may_begin(void)
@@ -197,6 +201,8 @@ client_open(struct client *c)
 	c->writing = true;
 	c->began = now();
 	total.live++;
+	if (c == &clients[total.opened] && total.opened < o.clients)
+		total.opened++;
 	if (epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &e) == -1)
 		fail("epoll_ctl");
 	if (o.tls != NULL) {
@@ -264,6 +270,28 @@ client_send(struct client *c, const char *p, size_t size)
 
 /* ---- an answer ---- */
 
+/* All have had their first answer: the measurement may begin. */
+static void
+all_ready(void)
+{
+	char line;
+
+	memset(&total.buckets, 0, sizeof(total.buckets));
+	total.begun = total.done = total.bytes = total.slowest = 0;
+	printf("ready\n");
+	fflush(stdout);
+	if (read(STDIN_FILENO, &line, 1) != 1)
+		exit(1);
+	began = now();
+	deadline = began + (uint64_t)(o.seconds * 1e9);
+	o.ready = false;
+	for (unsigned i = 0; i < o.clients; i++) {
+		clients[i].began = now();
+		request_begin(&clients[i]);
+		client_write(&clients[i]);
+	}
+}
+
 static void
 answer_done(struct client *c)
 {
@@ -280,9 +308,13 @@ answer_done(struct client *c)
 		total.slowest = took;
 	if (o.resume && c->ssl != NULL && session == NULL)
 		session = SSL_get1_session(c->ssl);
-	if (o.hold) {
+	if (o.hold || o.ready) {
 		c->state = HELD;
 		total.held++;
+		if (o.hold && total.opened < o.clients)
+			client_open(&clients[total.opened]);
+		else if (o.ready && total.held == o.clients)
+			all_ready();
 	} else if (o.each_new || c->last) {
 		c->state = CLOSING;
 	} else if (may_begin()) {
@@ -531,8 +563,8 @@ run(void)
 	uint64_t expiries, limit;
 	int timer = o.pace > 0 ? ticker() : -1;
 
-	limit = o.seconds > 1e6 ? UINT64_MAX : deadline + (uint64_t)GRACE_S * 1000000000u;
-	while (total.live > 0 && now() < limit) {
+	limit = o.seconds > 1e6 ? UINT64_MAX : (uint64_t)GRACE_S * 1000000000u;
+	while (total.live > 0 && (limit == UINT64_MAX || now() < deadline + limit)) {
 		int n = epoll_wait(poller, events, EVENTS, 1000);
 
 		for (int i = 0; i < n; i++) {
@@ -556,7 +588,8 @@ usage(void)
 {
 	fprintf(stderr, "usage: load -p PORT -r REQUEST_FILE [-c CLIENTS] [-d SECONDS] [-n REQUESTS]\n"
 	    "\t[-e BODY_LENGTH] [-b UPLOAD_BYTES] [-s BYTES_A_TICK] [-1] [-i] [-t] [-T]\n"
-	    "\t-1 a connection per request, -i idle until stdin ends, -t TLS, -T resumed TLS\n");
+	    "\t-1 a connection per request, -i idle until stdin ends, -t TLS, -T resumed TLS\n"
+	    "\t-w after one request each say \"ready\" and wait for a byte on stdin\n");
 	exit(2);
 }
 
@@ -593,7 +626,7 @@ options(int argc, char **argv)
 
 	o.addr.sin_family = AF_INET;
 	o.addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	while ((option = getopt(argc, argv, "p:r:c:d:n:e:b:s:1itT")) != -1)
+	while ((option = getopt(argc, argv, "p:r:c:d:n:e:b:s:1itTw")) != -1)
 		switch (option) {
 		case 'p': o.addr.sin_port = htons((uint16_t)strtoul(optarg, NULL, 10)); break;
 		case 'r': o.request = file_read(optarg, &o.request_size); break;
@@ -605,6 +638,7 @@ options(int argc, char **argv)
 		case 's': o.pace = strtoull(optarg, NULL, 10); break;
 		case '1': o.each_new = true; break;
 		case 'i': o.hold = true; break;
+		case 'w': o.ready = true; break;
 		case 'T': o.resume = true; /* FALLTHROUGH */
 		case 't': if (o.tls == NULL) o.tls = tls_context(); break;
 		default: usage();
@@ -617,7 +651,6 @@ int
 main(int argc, char **argv)
 {
 	struct rlimit files;
-	uint64_t began;
 	char end;
 
 	options(argc, argv);
@@ -633,7 +666,9 @@ main(int argc, char **argv)
 	began = now();
 	deadline = o.seconds > 1e6 ? UINT64_MAX : began + (uint64_t)(o.seconds * 1e9);
 	for (unsigned i = 0; i < o.clients; i++)
-		client_open(&clients[i]);
+		clients[i].fd = -1;
+	while (total.opened < o.clients && (!o.hold || total.opened < HOLD_AT_ONCE))
+		client_open(&clients[total.opened]);
 	run();
 	printf("{\"done\": %llu, \"errors\": %llu, \"bytes\": %llu, \"seconds\": %.6f, \"p50\": %.1f, "
 	    "\"p99\": %.1f, \"slowest\": %.1f, \"complaint\": \"%s\"}\n",
