@@ -12,6 +12,8 @@
 
 #define FREE_NODES_MAX	1024
 #define FREE_BLOCKS_MAX	256
+#define PLENTY_BLOCKS	512		/* 8 MiB a thread */
+#define PACKED_MAX	(BLOCK_SIZE / 4)	/* a smaller piece is not worth a block */
 
 static _Thread_local struct {
 	struct buf *nodes;
@@ -87,6 +89,12 @@ block_in_use(void)
 	return (cache.in_use);
 }
 
+bool
+block_is_scarce(void)
+{
+	return (cache.in_use > PLENTY_BLOCKS);
+}
+
 void
 buf_cache_free(void)
 {
@@ -137,6 +145,7 @@ chain_add(struct chain *c, const char *p, size_t n, struct owner *owner)
 	b->n = n;
 	b->offset = 0;
 	b->fd = -1;
+	b->copy = false;
 	chain_push(c, b);
 }
 
@@ -151,6 +160,7 @@ chain_add_file(struct chain *c, int fd, off_t offset, uint64_t n, struct owner *
 	b->n = n;
 	b->offset = offset;
 	b->fd = fd;
+	b->copy = false;
 	chain_push(c, b);
 }
 
@@ -166,6 +176,7 @@ node_small(struct str s)
 	b->n = s.n;
 	b->offset = 0;
 	b->fd = -1;
+	b->copy = false;
 	return (b);
 }
 
@@ -275,6 +286,22 @@ node_split(struct buf *b, size_t n)
 	owner_hold(head->owner);
 	node_advance(b, n);
 	return (head);
+}
+
+void
+chain_append_packed(struct chain *to, struct chain *from)
+{
+	while (!chain_is_empty(from)) {
+		struct buf *b = chain_pop(from);
+
+		if (b->p == NULL || b->n >= PACKED_MAX) {
+			chain_push(to, b);
+			continue;
+		}
+		chain_copy(to, str_make(b->p, b->n));
+		owner_drop(b->owner);
+		node_free(b);
+	}
 }
 
 void

@@ -49,7 +49,8 @@ struct buf {
 	size_t n;		/* bytes left in this buf */
 	off_t offset;		/* file slice: where the bytes left begin */
 	int fd;			/* file slice, else -1 */
-	char small[20];		/* storage of buf_chain_small */
+	bool copy;		/* file slice: to be read and not given to sendfile() */
+	char small[19];		/* storage of chain_add_small */
 };
 
 struct chain {
@@ -82,6 +83,11 @@ void	chain_prepend_small(struct chain *, struct str);
 void	chain_copy(struct chain *, struct str);
 /* Moves all of from behind to; from is empty afterwards. */
 void	chain_append(struct chain *to, struct chain *from);
+/*
+ * The same for bytes that will wait: small pieces, each of which would keep a whole block alive, are
+ * copied together.
+ */
+void	chain_append_packed(struct chain *to, struct chain *from);
 /* Moves the first n bytes (n <= from->bytes) behind to, splitting a buf if need be. */
 void	chain_move(struct chain *to, struct chain *from, uint64_t n);
 /* Releases the first n bytes (clipped), or everything. */
@@ -94,6 +100,8 @@ int	chain_iov(const struct chain *, struct iovec *, int max);
 struct block	*block_new(void);
 /* Blocks alive on this thread (in use, not free), for budgets. */
 size_t		 block_in_use(void);
+/* So many are that whoever can do with less of them should. */
+bool		 block_is_scarce(void);
 /* Gives this thread's free lists back to the system (thread end, tests). */
 void		 buf_cache_free(void);
 

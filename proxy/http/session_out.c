@@ -202,7 +202,10 @@ session_send_body(struct request *r, struct chain *body, unsigned flags)
 		}
 		return (-1);
 	}
-	chain_append(&s->out, body);
+	if (s->blocked)
+		chain_append_packed(&s->out, body);
+	else
+		chain_append(&s->out, body);
 	if ((flags & SEND_LAST) != 0)
 		s->out_ended = true;
 	if (s->out.bytes >= OUT_FULL)

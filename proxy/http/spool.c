@@ -202,7 +202,7 @@ spool_append(struct spool *s, struct chain *chain, struct str *path)
 		    charge(&memory_used, memory_bound, n)) {
 			s->charged_memory += n;
 			s->size += n;
-			chain_append(&s->memory, chain);
+			chain_append_packed(&s->memory, chain);
 			return (0);
 		}
 		if (spool_spill(s, path) != 0)

@@ -61,6 +61,41 @@ START_TEST(building)
 }
 END_TEST
 
+/* Small pieces of other people's blocks do not keep these alive; large ones and files are not copied. */
+START_TEST(packed)
+{
+	struct block *other[20], *large = block_new();
+	struct owner file = { 2, owner_released };
+	struct chain from = { 0 }, to = { 0 };
+	static char out[BLOCK_SIZE * 2];
+
+	for (unsigned i = 0; i < ROWS(other); i++) {
+		other[i] = block_new();
+		memset(other[i]->base, 'a' + (int)i, 3);
+		chain_add(&from, other[i]->base, 3, &other[i]->owner);
+	}
+	chain_add_small(&from, STR("."));
+	chain_append_packed(&to, &from);
+	ck_assert(chain_is_empty(&from));
+	ck_assert_ptr_eq(to.first, to.last);
+	ck_assert_uint_eq(block_in_use(), 2);
+	memset(large->base, 'L', BLOCK_SIZE);
+	chain_add(&from, large->base, BLOCK_SIZE, &large->owner);
+	chain_add_file(&from, 7, 0, 3, &file);
+	chain_append_packed(&to, &from);
+	ck_assert_ptr_eq(to.first->next->p, large->base);
+	ck_assert_int_eq(to.last->fd, 7);
+	ck_assert_uint_eq(to.bytes, 61 + BLOCK_SIZE + 3);
+	ck_assert_uint_eq(chain_text(&to, out, sizeof(out)).n, to.bytes);
+	ck_assert_int_eq(memcmp(out, "aaabbbccc", 9), 0);
+	chain_clear(&to);
+	ck_assert_uint_eq(file.refs, 1);
+	ck_assert_uint_eq(block_in_use(), 0);
+	ck_assert(!block_is_scarce());
+	buf_cache_free();
+}
+END_TEST
+
 START_TEST(neighbours_merge)
 {
 	struct block *block = block_new();
@@ -186,6 +221,7 @@ static void
 add(TCase *tcase)
 {
 	tcase_add_test(tcase, building);
+	tcase_add_test(tcase, packed);
 	tcase_add_test(tcase, neighbours_merge);
 	tcase_add_test(tcase, moving_and_dropping);
 	tcase_add_test(tcase, copying_much);
