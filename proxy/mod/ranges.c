@@ -147,10 +147,12 @@ chain_cut(const struct chain *whole, uint64_t first, uint64_t last, struct chain
 		}
 		part = b->n - first < n ? b->n - first : n;
 		owner_hold(b->owner);
-		if (b->p != NULL)
+		if (b->p != NULL) {
 			chain_add(out, b->p + first, (size_t)part, b->owner);
-		else
+		} else {
 			chain_add_file(out, b->fd, b->offset + (off_t)first, part, b->owner);
+			out->last->copy = b->copy;
+		}
 		n -= part;
 		first = 0;
 	}

@@ -13,9 +13,9 @@
 #include "http/response.h"
 #include "mod/modules.h"
 
-#define PUMP_CHUNK	(128 * 1024)
+#define PUMP_CHUNK	(64 * 1024)
 
-/* An answer that is read and written piece by piece (sendfile off). */
+/* An answer that a filter reads (gzip): piece by piece, as the client takes it. */
 struct static_pump {
 	struct file *file;
 	uint64_t offset;
@@ -73,34 +73,17 @@ static void
 static_pump_run(struct request *r)
 {
 	struct static_pump *pump = r->holder.arg;
+	struct file *file = pump->file;
 
 	while (!resp_is_full(r)) {
+		uint64_t left = file->size - pump->offset;
+		uint64_t n = left < PUMP_CHUNK ? left : PUMP_CHUNK;
 		struct chain body = { 0 };
-		uint64_t left = pump->file->size - pump->offset;
-		size_t want = left < PUMP_CHUNK ? (size_t)left : PUMP_CHUNK;
-		size_t done = 0;
 
-		while (done < want) {
-			struct block *block = block_new();
-			size_t part = want - done < BLOCK_SIZE ? want - done : BLOCK_SIZE;
-			ssize_t n = pread(pump->file->fd, block->base, part,
-			    (off_t)(pump->offset + done));
-
-			if (n <= 0) {
-				owner_drop(&block->owner);
-				chain_clear(&body);
-				request_log(r, LOG_ALERT, n < 0 ? errno : 0, "file \"" STR_FMT
-				    "\" was truncated while it was sent", STR_ARG(pump->file->path));
-				resp_abort(r);
-				return;
-			}
-			block->used = (size_t)n;
-			chain_add(&body, block->base, (size_t)n, &block->owner);
-			done += (size_t)n;
-		}
-		pump->offset += done;
-		if (resp_write(r, &body, pump->offset == pump->file->size ? SEND_LAST : 0) != 0 ||
-		    r->out.ended)
+		owner_hold(&file->owner);
+		chain_add_file(&body, file->fd, (off_t)pump->offset, n, &file->owner);
+		pump->offset += n;
+		if (resp_write(r, &body, n == left ? SEND_LAST : 0) != 0 || n == left)
 			return;
 	}
 }
@@ -148,10 +131,12 @@ static_answer(struct request *r, struct file *file)
 		return (STEP_DONE);
 	}
 	r->out.file = NULL;
-	if (!core->sendfile && file->content == NULL && file->size > PUMP_CHUNK && !r->out.no_body &&
-	    r->out.status == 200)
+	if (r->filter_count > 0 && file->content == NULL && file->size > PUMP_CHUNK && !r->out.no_body &&
+	    r->out.status != 206)
 		return (static_pump_start(r, file));
 	file_chain(file, &body);
+	if (body.last != NULL)
+		body.last->copy = !core->sendfile;
 	owner_drop(&file->owner);
 	(void)resp_write(r, &body, SEND_LAST);
 	return (STEP_DONE);

@@ -25,6 +25,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "base/clock.h"
 #include "base/poison.h"
 #include "base/pool.h"
 #include "net/conn_ops.h"
@@ -33,6 +34,8 @@
 
 enum {
 	SEND_MAX = 1 << 20,	/* of one conn_send() */
+	SEND_BUSY = 64 << 10,	/* the same of a file, where many want to send at once */
+	BURST_MAX = 4 << 20,	/* so much of files sent in one millisecond is many */
 	READ_BLOCKS_MAX = 16,
 	FILL_ROOM_MIN = 2048,	/* a block with less room is not read into any more */
 #ifdef WPROXY_ASAN
@@ -59,6 +62,8 @@ struct conn_cache {
 	struct block *fill;		/* small reads of all connections share it */
 	struct block *blocks[READ_BLOCKS_MAX];	/* empty ones, for larger reads */
 	int block_count;
+	uint64_t burst_ms;		/* when burst was begun */
+	uint64_t burst;			/* bytes of files sent since */
 };
 
 static void
@@ -432,17 +437,40 @@ conn_recv_chain(struct conn *c, struct chain *to, size_t max)
 	return (n);
 }
 
+/*
+ * How much one call may send: a thousand downloads that begin together must not make a small
+ * request wait for all of theirs.
+ */
+static uint64_t
+conn_send_limit(struct conn *c, const struct chain *chain, struct conn_cache **files)
+{
+	struct conn_cache *cache;
+
+	if (chain_is_empty(chain) || chain->last->p != NULL)
+		return (SEND_MAX);
+	cache = *files = conn_cache_of(c->loop);
+	if (cache->burst_ms != clock_mono_ms()) {
+		cache->burst_ms = clock_mono_ms();
+		cache->burst = 0;
+	}
+	return (cache->burst < BURST_MAX ? SEND_MAX : SEND_BUSY);
+}
+
 ssize_t
 conn_send(struct conn *c, struct chain *chain, uint64_t max)
 {
-	uint64_t limit = max < SEND_MAX ? max : SEND_MAX;
+	struct conn_cache *files = NULL;
+	uint64_t limit;
 	ssize_t n;
 
 	assert(c->magic == CONN_MAGIC && !c->dead);
-	if (c->connecting || !c->write_ready || limit == 0)
+	if (c->connecting || !c->write_ready || max == 0)
 		return (0);
-	n = c->ops->send(c, chain, limit);
-	if (n >= SEND_MAX && max > SEND_MAX && c->write_ready && !chain_is_empty(chain))
+	limit = conn_send_limit(c, chain, &files);
+	n = c->ops->send(c, chain, max < limit ? max : limit);
+	if (n > 0 && files != NULL)
+		files->burst += (uint64_t)n;
+	if (n >= (ssize_t)limit && max > limit && c->write_ready && !chain_is_empty(chain))
 		conn_ready_later(c, CONN_WRITE);
 	return (n);
 }

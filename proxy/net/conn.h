@@ -95,8 +95,9 @@ ssize_t		 conn_recv_chain(struct conn *, struct chain *to, size_t max);
  * Sends from the front of the chain, memory and file slices, at most max bytes, until all is
  * sent or the socket is full; what was sent is dropped from the chain.  >= 0: bytes sent by this
  * call (0: would block; registered).  What is left was refused by the socket, or is beyond max, or
- * beyond the 1 MiB that one call sends in fairness to others: a WRITE event comes for the first
- * and the last.  CONN_FAILED: error in conn->error; ESTALE: a file ended early.
+ * beyond the 1 MiB (of files, less where many are sent) that one call sends in fairness to others:
+ * a WRITE event comes for the first and the last.  CONN_FAILED: error in conn->error; ESTALE: a
+ * file ended early.
  */
 ssize_t		 conn_send(struct conn *, struct chain *, uint64_t max);
 

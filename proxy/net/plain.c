@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <unistd.h>
 
 enum { SEND_IOVECS = 64 };
 
@@ -109,6 +110,26 @@ memory_send(struct conn *c, const struct chain *chain, uint64_t max)
 	return (conn_socket_send(c, iov, count, want < max && want < chain->bytes));
 }
 
+/* Read and sent: what the socket does not take is read again, so that nothing of it is kept. */
+static ssize_t
+slice_copy(struct conn *c, const struct buf *b, uint64_t max)
+{
+	struct iovec iov = { loop_scratch(c->loop), LOOP_SCRATCH };
+	ssize_t n;
+
+	if (iov.iov_len > b->n)
+		iov.iov_len = b->n;
+	if (iov.iov_len > max)
+		iov.iov_len = (size_t)max;
+	do {
+		n = pread(b->fd, iov.iov_base, iov.iov_len, b->offset);
+	} while (n == -1 && errno == EINTR);
+	if (n <= 0)
+		return (conn_fail(c, n == 0 ? ESTALE : errno, "pread"));
+	iov.iov_len = (size_t)n;
+	return (conn_socket_send(c, &iov, 1, false));
+}
+
 /*
  * The slice in front.  A short count may mean a full socket or a short file: the next call tells.
  */
@@ -118,6 +139,8 @@ slice_send(struct conn *c, const struct buf *b, uint64_t max)
 	off_t offset = b->offset;
 	ssize_t n;
 
+	if (b->copy)
+		return (slice_copy(c, b, max));
 	do {
 		n = sendfile(c->fd, b->fd, &offset, b->n < max ? b->n : (size_t)max);
 	} while (n == -1 && errno == EINTR);
