@@ -66,6 +66,25 @@ head_add(struct session *s, const char *p, size_t n)
 	return (n);
 }
 
+/*
+ * How many of n bytes belong to the head, as far as these tell: a body that came with it
+ * does not go through the request's pool.
+ */
+static size_t
+head_part(const char *p, size_t n)
+{
+	const char *end = p + n;
+
+	for (const char *lf = memchr(p, '\n', n); lf != NULL;
+	    lf = memchr(lf + 1, '\n', (size_t)(end - lf - 1))) {
+		if (end - lf > 1 && lf[1] == '\n')
+			return ((size_t)(lf - p) + 2);
+		if (end - lf > 2 && lf[1] == '\r' && lf[2] == '\n')
+			return ((size_t)(lf - p) + 3);
+	}
+	return (n);
+}
+
 /* More bytes for the head: what was read before, else from the socket.  False: none now, or closed. */
 static bool
 head_fill(struct session *s)
@@ -77,7 +96,7 @@ head_fill(struct session *s)
 	if (!chain_is_empty(&s->in)) {
 		if (s->state == SESSION_IDLE)
 			request_begin(s);
-		used = head_add(s, s->in.first->p, s->in.first->n);
+		used = head_add(s, s->in.first->p, head_part(s->in.first->p, s->in.first->n));
 		chain_drop(&s->in, used);
 		return (true);
 	}
@@ -101,7 +120,7 @@ head_fill(struct session *s)
 		clock_update();
 	if (s->state == SESSION_IDLE)
 		request_begin(s);
-	used = head_add(s, iov.iov_base, (size_t)n);
+	used = head_add(s, iov.iov_base, head_part(iov.iov_base, (size_t)n));
 	if (used < (size_t)n)
 		chain_copy(&s->in, str_make((char *)iov.iov_base + used, (size_t)n - used));
 	return (true);
