@@ -25,6 +25,7 @@
 #define HEAD_READ	(16u * 1024)
 #define NAGLE_MATTERS	1400		/* bytes: what may go out in several segments */
 #define DISCARD_MAX	(1024u * 1024)
+#define LONG_BODY	(32u * 1024)	/* the head is not left in its block then */
 
 static void	attempt_on_event(struct conn *, unsigned, void *);
 
@@ -338,6 +339,32 @@ attempt_may_keep(const struct attempt *a, const struct fields *fields, const str
 	return (length != NULL && str_eq(length->value, STR("0")));
 }
 
+/*
+ * The head's bytes live as long as the request.  Where a long body follows they are copied,
+ * so that they do not keep the block alive that they were read into.
+ */
+static void
+attempt_keep_head(struct attempt *a, size_t size, const struct framing *framing)
+{
+	const struct buf *b = a->pump.in.first;
+	struct linear *linear;
+
+	a->head_owner = b->owner;
+	owner_hold(a->head_owner);
+	if (framing->kind == FRAMING_NONE ||
+	    (framing->kind == FRAMING_LENGTH && framing->length <= LONG_BODY))
+		return;
+	linear = xmalloc(sizeof(*linear) + size);
+	linear->owner = (struct owner){ .refs = 1, .release = linear_release };
+	memcpy(linear->base, b->p, size);
+	if (a->plan->parse(linear->base, size, 0, &a->head) != (ssize_t)size) {
+		linear_release(&linear->owner);	/* cannot be: these bytes were a head before */
+		return;
+	}
+	owner_drop(a->head_owner);
+	a->head_owner = &linear->owner;
+}
+
 static void
 attempt_on_head(struct attempt *a, size_t size)
 {
@@ -353,8 +380,7 @@ attempt_on_head(struct attempt *a, size_t size)
 	if (a->keepalive)
 		attempt_learn(a, &fields);
 	a->backend.promised = a->reused || fields_has_token(&fields, FIELD_CONNECTION, STR("keep-alive"));
-	a->head_owner = a->pump.in.first->owner;
-	owner_hold(a->head_owner);
+	attempt_keep_head(a, size, &framing);
 	chain_drop(&a->pump.in, size);
 	framing_decoder_init(&a->decoder, &framing);
 	a->state = ATTEMPT_BODY;

@@ -6,6 +6,9 @@
  * Unbuffered, each answer may queue READ_AHEAD_FLOOR bytes for its client, and
  * more, in steps reserved from a bound of the process, up to its window: a slow
  * reader does not hold a worker, and a thousand of them do not hold the memory.
+ *
+ * Buffered, what the client does not take goes to the session's queue, or, where
+ * many wait so that blocks are scarce, all but a piece of it to the spool.
  */
 #include "mod/relay.h"
 
@@ -16,10 +19,12 @@
 #include "http/spool.h"
 #include "mod/upstream.h"
 
-#define READ_AHEAD_FLOOR	(32u * 1024)
+#define READ_AHEAD_FLOOR	(16u * 1024)
 #define READ_AHEAD_STEP		(64u * 1024)
+#define READ_MOST		(256u * 1024)
 #define BUFFERED_FLUSH		4096		/* nginx sends when a buffer is full */
 #define SPOOL_PIECE		(64u * 1024)
+#define SCARCE_PIECE		(16u * 1024)	/* queued for a client while blocks are scarce */
 
 static struct {
 	_Atomic uint64_t total;
@@ -67,10 +72,15 @@ static uint64_t
 relay_room_unbuffered(struct relay *relay)
 {
 	const struct upstream *u = relay->u;
-	uint64_t queued = session_queued(u->r);
+	uint64_t queued = session_queued(u->r), left = framing_decoder_left(&u->attempt->decoder);
 	uint64_t allowed = READ_AHEAD_FLOOR + relay->reserved;
 
-	if (queued + READ_AHEAD_STEP > allowed &&
+	/* Room for a large read of what is sure to come, of one step where that is not known. */
+	if (left < READ_AHEAD_STEP)
+		left = READ_AHEAD_STEP;
+	else if (left > READ_MOST)
+		left = READ_MOST;
+	while (queued + left > allowed &&
 	    read_ahead_reserve(relay, u->settings->buffers.read_ahead))
 		allowed += READ_AHEAD_STEP;
 	if (queued < allowed)
@@ -192,6 +202,42 @@ relay_give(struct relay *relay, struct chain *bytes, bool flush)
 	return (0);
 }
 
+/* While blocks are scarce: gives piece by piece, until the client stops to take them. */
+static void
+relay_give_pieces(struct relay *relay, struct chain *bytes)
+{
+	struct request *r = relay->u->r;
+
+	while (bytes->bytes > SCARCE_PIECE && session_queued(r) == 0 && !relay->client_gone) {
+		struct chain piece = { 0 };
+
+		chain_move(&piece, bytes, SCARCE_PIECE);
+		(void)relay_give(relay, &piece, true);
+	}
+	if (session_queued(r) > 0)
+		session_await_drain(r);
+}
+
+static int
+relay_give_or_spool(struct relay *relay, struct chain *bytes, bool flush)
+{
+	struct request *r = relay->u->r;
+	bool full = resp_is_full(r);
+
+	if (relay->spool == NULL && !full && bytes->bytes > SCARCE_PIECE && block_is_scarce()) {
+		relay_give_pieces(relay, bytes);
+		full = session_queued(r) > 0;
+		if (relay->client_gone) {
+			chain_clear(bytes);
+			return (0);
+		}
+	}
+	if (relay->spool == NULL && !full)
+		return (relay_give(relay, bytes, flush));
+	relay_spool_add(relay, bytes);
+	return (0);
+}
+
 static int
 relay_take(void *arg, struct chain *bytes, bool flush)
 {
@@ -202,11 +248,9 @@ relay_take(void *arg, struct chain *bytes, bool flush)
 		chain_clear(bytes);
 		return (0);
 	}
-	if (relay->buffering && (relay->spool != NULL || resp_is_full(relay->u->r))) {
-		relay_spool_add(relay, bytes);
-		return (0);
-	}
-	return (relay_give(relay, bytes, flush));
+	if (!relay->buffering)
+		return (relay_give(relay, bytes, flush));
+	return (relay_give_or_spool(relay, bytes, flush));
 }
 
 /* --- the end --- */
