@@ -1,17 +1,20 @@
 """TLS of clients beside nginx: names, certificates, variables, who may see what."""
 
 import http.server
+import json
 import os
 import re
+import shutil
 import socket
 import ssl
+import subprocess
 import threading
 
 import pytest
 
 from authority import Authority
 from origin import OK
-from server import wait_until
+from server import TOP, wait_until
 from tlswire import (V12, V13, TlsWire, alert_of, context, s_client, tls_fetch)
 from wire import Wire, WireError, fetch, request
 
@@ -376,6 +379,51 @@ def test_each_server_has_its_protocols(own, certs):
     assert old.text == "ECDHE-ECDSA-AES256-GCM-SHA384/secp384r1"
     with pytest.raises(ssl.SSLError):
         tls_fetch(one.address(), name="old.test", ctx=context(minimum=V13))
+
+
+# What only the operator can decide: the certificate itself, and headers.
+OPERATORS = re.compile(r"cert_|HSTS|HPKP|security_headers|banner_|BREACH|DNS_|cipher_x|engine")
+
+
+@pytest.mark.wproxy_only
+@pytest.mark.skipif(not shutil.which("testssl"), reason="testssl.sh is not installed")
+def test_testssl(plainest, own):
+    """testssl.sh has nothing to say about the defaults; WPROXY_TESTSSL=all asks it everything."""
+    found = os.path.join(own.folder(), "found.json")
+    what = [] if os.environ.get("WPROXY_TESTSSL") == "all" else ["-p", "-f"]
+    done = subprocess.run(
+        ["testssl", "--quiet", "--color", "0", "--warnings", "off", "--nodns", "none", "--jsonfile", found,
+         *what, "%s:%d" % plainest.address()], capture_output=True, timeout=1200)
+    with open(found) as file:
+        findings = json.load(file)
+    assert len(findings) > 10, done.stdout
+    bad = [one for one in findings if one["severity"] not in ("OK", "INFO", "DEBUG")
+           and not OPERATORS.match(one["id"])]
+    assert not bad
+
+
+# -- the ready site ---------------------------------------------------------------------------
+
+@pytest.mark.wproxy_only
+def test_example_site(own, certs):
+    """conf.d/tls-site.conf.example with names, paths and ports of ours."""
+    with open(os.path.join(TOP, "conf.d", "tls-site.conf.example")) as file:
+        text = file.read()
+    origin = own.origin()
+    for old, new in (("/etc/ssl/example.org/fullchain.pem", certs.a.pem),
+                     ("/etc/ssl/example.org/privkey.pem", certs.a.key),
+                     ("example.org", "a.test"), ("include proxy_params;", ""),
+                     ("listen 80;", "listen @host@:@port.plain@;"), ("listen 443", "listen @host@:@port@"),
+                     ("http://127.0.0.1:4080", "http://" + origin.name), ("#add_header", "add_header")):
+        assert old in text, old
+        text = text.replace(old, new)
+    one = own.server(re.sub(r" *listen \[::\].*", "", text))
+    moved = fetch(one.address("plain"), "GET /x?y=1", host="a.test")
+    assert (moved.status, moved.get("Location")) == (301, "https://a.test/x?y=1")
+    assert fetch(one.address("plain"), "GET /.well-known/acme-challenge/x", host="a.test").status == 404
+    answer = tls_fetch(one.address(), name="a.test", host="a.test")
+    assert answer.status == 200 and answer.get("Strict-Transport-Security") == "max-age=63072000"
+    assert alert_of(one.address(), "-servername", "other.test") == 112
 
 
 # -- certificates by name ---------------------------------------------------------------------
