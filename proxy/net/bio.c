@@ -26,6 +26,15 @@ enum {
 static BIO_METHOD *wire_method;
 static pthread_once_t wire_method_once = PTHREAD_ONCE_INIT;
 
+/* Where the last read left room and an event will tell of more, nothing is asked. */
+static ssize_t
+wire_recv(struct wire *w, struct iovec *iov, int count)
+{
+	if (conn_is_quiet(w->conn))
+		return (conn_read_blocked(w->conn));
+	return (conn_socket_recv(w->conn, iov, count));
+}
+
 ssize_t
 wire_fill(struct wire *w)
 {
@@ -34,7 +43,7 @@ wire_fill(struct wire *w)
 
 	if (w->ahead_n > 0)
 		return ((ssize_t)w->ahead_n);
-	n = conn_socket_recv(w->conn, &iov, 1);
+	n = wire_recv(w, &iov, 1);
 	if (n > 0) {
 		w->ahead = w->ahead_room;
 		w->ahead_n = (size_t)n;
@@ -49,7 +58,7 @@ static ssize_t
 wire_fill_direct(struct wire *w, char *to, size_t n)
 {
 	struct iovec iov[2] = { { to, n }, { w->ahead_room, w->ahead_want } };
-	ssize_t got = conn_socket_recv(w->conn, iov, 2);
+	ssize_t got = wire_recv(w, iov, 2);
 
 	w->ended |= got == 0;
 	w->starved = got <= 0;
