@@ -50,8 +50,8 @@ body_spool_new(struct request *r)
 static int
 body_spool_error(struct request *r, int err, struct str path)
 {
-	request_log(r, LOG_CRIT, err, "could not keep the request body in \"" STR_FMT
-	    "\" (client_body_temp_path)", STR_ARG(path));
+	request_log(r, spool_failure_is_news() ? LOG_CRIT : LOG_INFO, err, "could not keep the request "
+	    "body in \"" STR_FMT "\" (client_body_temp_path)", STR_ARG(path));
 	return (err == ENOSPC || err == EDQUOT ? 507 : 500);
 }
 

@@ -5,9 +5,14 @@
  *
  *	memory:  [start ... size)            (before the file)
  *	file:    everything from start on    (memory is empty then)
+ *
+ * All files together leave a part of their file system free: a site whose clients
+ * are slow does not fill the disk of everything else that runs there.
  */
 #define _GNU_SOURCE	/* O_CLOEXEC with openat-like flags, pwritev */
 #include "http/spool.h"
+
+#include <sys/statvfs.h>
 
 #include <assert.h>
 #include <errno.h>
@@ -17,6 +22,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
+#define FREE_PART	20			/* 1/20 of a file system is left free, */
+#define FREE_MAX	(UINT64_C(2) << 30)	/* at most this much */
+#define CHECK_MIN	(UINT64_C(256) << 10)	/* bytes of a file between two looks at what is free */
+#define CHECK_MAX	(UINT64_C(16) << 20)
+#define CHECK_PART	1024			/* ... or this part of what is free */
+#define NEWS_PAUSE	60000			/* ms */
+
 struct spool {
 	struct owner owner;		/* counted by the maker and by bufs that point into the file */
 	struct spool_options options;
@@ -24,6 +38,7 @@ struct spool {
 	uint64_t start;			/* offset of the first byte in memory */
 	uint64_t size;
 	uint64_t charged_memory, charged_file;
+	uint64_t room_until;		/* the file may grow so far without another look */
 	int fd;
 	struct pool *pool;		/* for the path */
 	struct str path;
@@ -37,6 +52,16 @@ spool_set_bounds(uint64_t memory, uint64_t files)
 {
 	memory_bound = memory;
 	file_bound = files;
+}
+
+bool
+spool_failure_is_news(void)
+{
+	static atomic_uint_fast64_t said_at;
+	uint_fast64_t last = atomic_load(&said_at), now = clock_mono_ms() + 1;
+
+	return ((last == 0 || now - last >= NEWS_PAUSE) &&
+	    atomic_compare_exchange_strong(&said_at, &last, now));
 }
 
 static void
@@ -146,24 +171,69 @@ charge(atomic_uint_fast64_t *used, uint64_t bound, uint64_t n)
 	return (false);
 }
 
-/* Writes all of the chain at offset; it is empty afterwards. */
-static int
-spool_write(struct spool *s, struct chain *chain, uint64_t offset)
+/* Is there room for the file up to end?  Asked at its beginning and after every so many bytes. */
+static bool
+spool_has_room(struct spool *s, uint64_t end)
 {
-	if (s->options.max != 0 && offset + chain->bytes > s->options.max) {
-		errno = EDQUOT;
-		return (-1);
-	}
-	if (!charge(&file_used, file_bound, chain->bytes)) {
-		errno = EDQUOT;
-		return (-1);
-	}
-	s->charged_file += chain->bytes;
-	while (!chain_is_empty(chain)) {
-		struct iovec iov[64];
-		int count = chain_iov(chain, iov, 64);
-		ssize_t n = pwritev(s->fd, iov, count, (off_t)offset);
+	struct statvfs fs;
+	uint64_t unit, avail, reserve, step;
 
+	if (end <= s->room_until || fstatvfs(s->fd, &fs) == -1 || fs.f_blocks == 0)
+		return (true);
+	unit = fs.f_frsize;
+	avail = fs.f_bavail * unit;
+	reserve = fs.f_blocks * unit / FREE_PART;
+	if (reserve > FREE_MAX)
+		reserve = FREE_MAX;
+	if (avail < reserve + (end - s->room_until))
+		return (false);
+	step = (avail - reserve) / CHECK_PART;
+	s->room_until = end + (step < CHECK_MIN ? CHECK_MIN : step > CHECK_MAX ? CHECK_MAX : step);
+	return (true);
+}
+
+static bool
+spool_may_grow(struct spool *s, uint64_t end, uint64_t n)
+{
+	if ((s->options.max != 0 && end > s->options.max) || !spool_has_room(s, end) ||
+	    !charge(&file_used, file_bound, n)) {
+		errno = EDQUOT;
+		return (false);
+	}
+	s->charged_file += n;
+	return (true);
+}
+
+/* What a pwritev() wrote: the buf and the place in it that come next. */
+static const struct buf *
+chain_place(const struct buf *b, size_t *at, size_t n)
+{
+	*at += n;
+	while (b != NULL && *at >= b->n) {
+		*at -= b->n;
+		b = b->next;
+	}
+	return (b);
+}
+
+static int
+file_write(int fd, const struct chain *chain, uint64_t offset)
+{
+	const struct buf *b = chain->first;
+	size_t at = 0;
+
+	while (b != NULL) {
+		struct iovec iov[64];
+		int count = 0;
+		ssize_t n;
+
+		for (const struct buf *c = b; c != NULL && count < 64; c = c->next, count++) {
+			iov[count].iov_base = (void *)(uintptr_t)c->p;
+			iov[count].iov_len = c->n;
+		}
+		iov[0].iov_base = (char *)iov[0].iov_base + at;
+		iov[0].iov_len -= at;
+		n = pwritev(fd, iov, count, (off_t)offset);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0) {
@@ -171,10 +241,32 @@ spool_write(struct spool *s, struct chain *chain, uint64_t offset)
 				errno = ENOSPC;
 			return (-1);
 		}
-		chain_drop(chain, (uint64_t)n);
+		b = chain_place(b, &at, (size_t)n);
 		offset += (uint64_t)n;
 	}
 	return (0);
+}
+
+/* All of the chain, which is empty then, or nothing: what a failed write left is written over. */
+static int
+spool_write(struct spool *s, struct chain *chain, uint64_t offset)
+{
+	uint64_t n = chain->bytes;
+	int err;
+
+	if (n == 0)
+		return (0);
+	if (!spool_may_grow(s, offset + n, n))
+		return (-1);
+	if (file_write(s->fd, chain, offset) == 0) {
+		chain_clear(chain);
+		return (0);
+	}
+	err = errno;
+	atomic_fetch_sub(&file_used, n);
+	s->charged_file -= n;
+	errno = err;
+	return (-1);
 }
 
 static int
@@ -184,8 +276,16 @@ spool_spill(struct spool *s, struct str *path)
 	if (spool_open_file(s) != 0)
 		return (-1);
 	*path = s->path;
-	if (spool_write(s, &s->memory, s->start) != 0)
+	if (spool_write(s, &s->memory, s->start) != 0) {
+		int err = errno;
+
+		(void)close(s->fd);
+		if (s->options.keep_file || s->options.clean_file)
+			(void)unlink(s->path.p);
+		s->fd = -1;
+		errno = err;
 		return (-1);
+	}
 	atomic_fetch_sub(&memory_used, s->charged_memory);
 	s->charged_memory = 0;
 	return (0);

@@ -95,7 +95,8 @@ static uint64_t
 relay_room_buffered(struct relay *relay)
 {
 	const struct upstream_buffers *b = &relay->u->settings->buffers;
-	uint64_t most = b->body.count * b->body.size + b->file_max, used;
+	uint64_t memory = b->body.count * b->body.size, used;
+	uint64_t most = b->file_max > memory ? b->file_max : memory;
 
 	if (relay->spool == NULL)
 		return (UINT64_MAX);
@@ -129,9 +130,9 @@ relay_spool_add(struct relay *relay, struct chain *bytes)
 		relay_spool_open(relay);
 	if (!chain_is_empty(&relay->held) || spool_append(relay->spool, bytes, &path) != 0) {
 		/* The disk is full, or the bound of all is reached: the back end waits. */
-		if (errno != EDQUOT && !relay->spool_refused)
-			upstream_log(relay->u, LOG_CRIT, errno, "temporary file \"" STR_FMT
-			    "\" failed", STR_ARG(path));
+		if (!relay->spool_refused)
+			upstream_log(relay->u, spool_failure_is_news() ? LOG_CRIT : LOG_INFO, errno,
+			    "temporary file \"" STR_FMT "\" failed, the upstream waits", STR_ARG(path));
 		relay->spool_refused = true;
 		chain_append(&relay->held, bytes);
 		return;
