@@ -118,7 +118,18 @@ file_drop(struct log_file *file)
 	free(file);
 }
 
-/* Never fatal: what cannot be written is lost, and that is said once. */
+/* Said once a file, where people look: on stderr and in the main log (unless it is that one). */
+static void
+file_failed(struct log_file *file, int err)
+{
+	if (file->fd == STDERR_FILENO || atomic_exchange(&file->failing, true))
+		return;
+	dprintf(STDERR_FILENO, "wproxy: write() to \"%s\" failed (%d: %s)\n", file->path, err,
+	    strerror(err));
+	log_main(LOG_ALERT, err, "write() to \"%s\" failed", file->path);
+}
+
+/* Never fatal: what cannot be written is lost. */
 static void
 file_put(struct log_file *file, const char *p, size_t n)
 {
@@ -128,10 +139,7 @@ file_put(struct log_file *file, const char *p, size_t n)
 		if (sent < 0 && errno == EINTR)
 			continue;
 		if (sent < 0) {
-			if (!atomic_exchange(&file->failing, true) && file->fd != STDERR_FILENO)
-				dprintf(STDERR_FILENO,
-				    "wproxy: write() to \"%s\" failed (%d: %s)\n", file->path,
-				    errno, strerror(errno));
+			file_failed(file, errno);
 			return;
 		}
 		p += sent;
