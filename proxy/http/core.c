@@ -5,6 +5,7 @@
 #include "http/core.h"
 
 #include "base/list.h"
+#include "http/file.h"
 #include "http/request.h"
 #include "http/site.h"
 #include "http/uri.h"
@@ -269,21 +270,59 @@ internal_set(struct conf *cf, const struct conf_row *row, void *field)
 	return (0);
 }
 
+static const struct conf_name names_symlinks[] = {
+	{ "off", LINKS_FOLLOW }, { "on", LINKS_REFUSE }, { "if_not_owner", LINKS_OF_OWNER },
+	{ NULL, 0 }
+};
+
 /* "on", "off", "if_not_owner", with an optional "from=" part. */
 static int
 symlinks_set(struct conf *cf, const struct conf_row *row, void *field)
 {
-	const struct conf_name *name = row->param;
+	struct core_location *core = CORE_OF(field, disable_symlinks);
+	bool said = false;
 
-	for (; name->name != NULL; name++)
-		if (str_eq(cf->words[1].text, str_from(name->name)))
-			break;
-	if (name->name == NULL || cf->word_count > 2)
-		return (conf_error(cf, "invalid parameter \"" STR_FMT "\"",
-		    STR_ARG(cf->words[cf->word_count - 1].text)));
-	*(unsigned *)field = name->value;
+	for (unsigned i = 1; i < cf->word_count; i++) {
+		const struct conf_name *name = row->param;
+		struct str word = cf->words[i].text;
+
+		if (str_starts(word, STR("from="))) {
+			core->symlinks_from = tpl_compile(cf, str_skip(word, 5));
+			if (core->symlinks_from == NULL)
+				return (-1);
+			continue;
+		}
+		while (name->name != NULL && !str_eq(word, str_from(name->name)))
+			name++;
+		if (name->name == NULL)
+			return (conf_error_at(cf, i, "invalid parameter \"" STR_FMT "\"", STR_ARG(word)));
+		if (said)
+			return (conf_error(cf, "duplicate parameters \"" STR_FMT " " STR_FMT "\"",
+			    STR_ARG(cf->words[1].text), STR_ARG(cf->words[2].text)));
+		core->disable_symlinks = name->value;
+		said = true;
+	}
+	if (!said)
+		return (conf_error(cf, "\"disable_symlinks\" must have \"off\", \"on\" or "
+		    "\"if_not_owner\" parameter"));
 	return (0);
 }
+
+static void
+symlinks_inherit(struct conf *cf, const struct conf_row *row, void *child, const void *parent)
+{
+	struct core_location *to = CORE_OF(child, disable_symlinks);
+	const struct core_location *from = CORE_OF(parent, disable_symlinks);
+
+	(void)cf;
+	(void)row;
+	to->disable_symlinks = from->disable_symlinks;
+	to->symlinks_from = from->symlinks_from;
+}
+
+static const struct conf_type conf_symlinks = {
+	.name = "name", .size = sizeof(unsigned), .set = symlinks_set, .inherit = symlinks_inherit
+};
 
 static const struct conf_name names_satisfy[] = {
 	{ "all", SATISFY_ALL }, { "any", SATISFY_ANY }, { NULL, 0 }
@@ -299,9 +338,6 @@ static const struct conf_name names_modified[] = {
 };
 static const struct conf_name names_tokens[] = {
 	{ "off", 0 }, { "on", 1 }, { "build", 2 }, { NULL, 0 }
-};
-static const struct conf_name names_symlinks[] = {
-	{ "off", 0 }, { "on", 1 }, { "if_not_owner", 2 }, { NULL, 0 }
 };
 static const struct conf_name names_keepalive_disable[] = {
 	{ "none", 0 }, { "msie6", 1 }, { "safari", 2 }, { NULL, 0 }
@@ -333,14 +369,10 @@ static const struct conf_row core_rows[] = {
 	{ .name = "client_body_in_file_only", .contexts = CTX_HSL, .min = 1, .max = 1,
 	    .type = &conf_enum, .param = names_in_file, IN_LOCATION(client_body_in_file_only),
 	    .dflt = "off" },
-	{ .name = "client_body_in_single_buffer", .contexts = CTX_HSL, .min = 1, .max = 1,
-	    .type = &conf_flag, IN_LOCATION(client_body_in_single_buffer), .dflt = "off" },
 	{ .name = "client_body_temp_path", .contexts = CTX_HSL, .min = 1, .max = 4,
 	    .type = &conf_temp_path, IN_LOCATION(client_body_temp_path), .dflt = "client_body_temp" },
 	{ .name = "sendfile", .contexts = CTX_HSLI, .min = 1, .max = 1, .type = &conf_flag,
 	    IN_LOCATION(sendfile), .dflt = "off" },
-	{ .name = "sendfile_max_chunk", .contexts = CTX_HSLI, .min = 1, .max = 1, .type = &conf_size,
-	    IN_LOCATION(sendfile_max_chunk), .dflt = "2m" },
 	{ .name = "tcp_nodelay", .contexts = CTX_HSL | CTX_STREAMS, .min = 1, .max = 1, .type = &conf_flag,
 	    IN_LOCATION(tcp_nodelay), .dflt = "on" },
 	{ .name = "send_timeout", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_msec,
@@ -390,9 +422,9 @@ static const struct conf_row core_rows[] = {
 	    .type = &conf_resolver, IN_LOCATION(resolver_servers) },
 	{ .name = "resolver_timeout", .contexts = CTX_HSL | CTX_STREAMS, .min = 1, .max = 1,
 	    .type = &conf_msec, IN_LOCATION(resolver_timeout), .dflt = "30s" },
-	{ .name = "disable_symlinks", .contexts = CTX_HSL, .min = 1, .max = 2, .type = &conf_enum,
-	    .param = names_symlinks, IN_LOCATION(disable_symlinks), .dflt = "off",
-	    .set = symlinks_set },
+	{ .name = "disable_symlinks", .contexts = CTX_HSL, .min = 1, .max = 2,
+	    .type = &conf_symlinks, .param = names_symlinks, IN_LOCATION(disable_symlinks),
+	    .dflt = "off" },
 
 	{ .name = "client_header_buffer_size", .contexts = CTX_HTTP | CTX_SERVER, .min = 1, .max = 1,
 	    .type = &conf_size, IN_SERVER(client_header_buffer_size), .dflt = "1k" },
@@ -477,6 +509,22 @@ core_map_uri(struct request *r, struct str uri, struct str *path)
 	}
 	*path = pool_concat(r->pool, 2, parts);
 	return (0);
+}
+
+struct file *
+core_file(struct request *r, struct str path, bool want_bytes)
+{
+	const struct core_location *core = r->location->core;
+	struct str from = core->symlinks_from == NULL ? STR("") : tpl_eval(r, core->symlinks_from);
+
+	if (core->disable_symlinks == LINKS_FOLLOW || (from.n > 0 && str_eq(from, path)))
+		return (file_get(r->thread, path, want_bytes));
+	/* As nginx: a part that is not a part, or ends within a name, is none. */
+	if (from.n > 0 && str_starts(path, from) && from.p[from.n - 1] == '/')
+		from.n--;
+	if (from.n > 0 && (!str_starts(path, from) || path.p[from.n] != '/'))
+		from.n = 0;
+	return (file_get_guarded(path, from.n, core->disable_symlinks, want_bytes));
 }
 
 /* A warning for the mismatch of slashes that lets "/static../x" leave an aliased folder (SEMANTICS e3). */

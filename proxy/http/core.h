@@ -14,6 +14,8 @@
 /* Settings that http/ itself acts on: rows and defaults in core.c. */
 extern struct module core_module;
 
+struct file;
+
 enum satisfy { SATISFY_ALL, SATISFY_ANY };
 
 struct core_location {
@@ -28,10 +30,8 @@ struct core_location {
 	uint64_t client_body_buffer_size;
 	uint64_t client_body_timeout;
 	unsigned client_body_in_file_only;	/* 0 off, 1 on, 2 clean */
-	bool client_body_in_single_buffer;
 	struct temp_path *client_body_temp_path;
 	bool sendfile;
-	uint64_t sendfile_max_chunk;
 	bool tcp_nodelay;
 	uint64_t send_timeout;
 	uint64_t keepalive_timeout, keepalive_header;	/* ms; header seconds, 0: none */
@@ -53,7 +53,8 @@ struct core_location {
 	struct vec resolver_servers;	/* struct addr */
 	uint64_t resolver_valid, resolver_timeout;
 	bool resolver_set, resolver_ipv6_off;
-	unsigned disable_symlinks;	/* 0 off, 1 on, 2 if_not_owner */
+	unsigned disable_symlinks;	/* enum links_rule */
+	struct tpl *symlinks_from;	/* the part of a path that is not looked at; NULL: none */
 };
 
 struct core_server {
@@ -76,6 +77,8 @@ extern const struct conf_type conf_error_log;	/* struct log * */
  * seam would produce "..", 500 when a template fails; 0 when *path is set.
  */
 int	core_map_uri(struct request *, struct str uri, struct str *path);
+/* The file at such a path for this location's use (file_get(), disable_symlinks). NULL with errno. */
+struct file	*core_file(struct request *, struct str path, bool want_bytes);
 /* MIME type by the uri's extension, or default_type. */
 struct str	core_content_type(const struct request *, struct str uri);
 

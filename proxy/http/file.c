@@ -8,6 +8,7 @@
  * SETTLED_MS when they were read whole: a younger file may still change without its
  * times showing it.  Entries are few and counted; the least recently used goes first.
  */
+#define _GNU_SOURCE	/* O_PATH */
 #include "http/file.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include "base/encode.h"
 #include "base/hash.h"
 #include "base/list.h"
+#include "http/links.h"
 #include "http/site.h"
 
 #define ENTRIES_MAX	2048
@@ -127,8 +129,9 @@ entry_find(struct file_cache *cache, struct str path, uint32_t hash)
 	return (NULL);
 }
 
+/* One that is in no cache. */
 static struct entry *
-entry_new(struct file_cache *cache, struct str path, uint32_t hash)
+entry_alone(struct str path)
 {
 	struct entry *e = xcalloc(1, sizeof(*e) + path.n + 1);
 
@@ -137,6 +140,14 @@ entry_new(struct file_cache *cache, struct str path, uint32_t hash)
 	e->file.owner.refs = 1;
 	e->file.owner.release = entry_release;
 	e->file.fd = -1;
+	return (e);
+}
+
+static struct entry *
+entry_new(struct file_cache *cache, struct str path, uint32_t hash)
+{
+	struct entry *e = entry_alone(path);
+
 	e->hash = hash;
 	e->cache = cache;
 	e->chain = cache->buckets[hash % BUCKETS];
@@ -299,6 +310,31 @@ file_get(struct http_thread *thread, struct str path, bool want_bytes)
 	if (want_bytes && e->file.fd >= 0 && e->file.size <= CONTENT_MAX)
 		entry_load(e);
 	return (entry_hold(e));
+}
+
+struct file *
+file_get_guarded(struct str path, size_t from, enum links_rule rule, bool want_bytes)
+{
+	struct entry *e = entry_alone(path);
+	struct stat st;
+	int fd = links_open(e->path, from, rule, want_bytes ? O_RDONLY | O_NONBLOCK | O_NOCTTY : O_PATH);
+	int error = fd < 0 || fstat(fd, &st) != 0 ? errno : 0;
+
+	if (error == 0) {
+		entry_describe(e, &st);
+		e->bytes_wanted = want_bytes;
+		if (want_bytes && e->file.is_regular) {
+			e->file.fd = fd;
+			return (&e->file);
+		}
+	}
+	if (fd >= 0)
+		(void)close(fd);
+	if (error == 0)
+		return (&e->file);
+	owner_drop(&e->file.owner);
+	errno = error;
+	return (NULL);
 }
 
 void

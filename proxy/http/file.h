@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "http/links.h"
 #include "http/request.h"
 
 /*
@@ -37,6 +38,11 @@ void			 file_cache_free(struct file_cache *);
  * want_bytes false: existence and kind are enough (try_files, index): no descriptor is opened.
  */
 struct file	*file_get(struct http_thread *, struct str path, bool want_bytes);
+/*
+ * The same under disable_symlinks: opened anew each time, component by component from offset from of
+ * path on, and never kept.  ELOOP: a link that the rule forbids.
+ */
+struct file	*file_get_guarded(struct str path, size_t from, enum links_rule, bool want_bytes);
 /* All bytes of it behind out; holds the file. */
 void		 file_chain(struct file *, struct chain *out);
 

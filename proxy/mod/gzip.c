@@ -282,7 +282,6 @@ gzip_start(struct request *r, void **state)
 	r->out.length = -1;
 	r->out.ranges_allowed = false;
 	fields_remove(&r->out.fields, FIELD_ACCEPT_RANGES);
-	r->out.weak = true;
 	etag_weaken(r);
 	*state = gzip;
 	return (FILTER_JOIN);
@@ -325,7 +324,7 @@ gzip_static_step(struct request *r)
 		return (STEP_NEXT);
 	parts[0] = path;
 	parts[1] = STR(".gz");
-	file = file_get(r->thread, pool_concat(r->pool, 2, parts), true);
+	file = core_file(r, pool_concat(r->pool, 2, parts), true);
 	if (file == NULL)
 		return (STEP_NEXT);
 	if (!file->is_regular) {
@@ -341,7 +340,6 @@ gzip_static_step(struct request *r)
 	fields_add_id(&r->out.fields, r->pool, FIELD_CONTENT_ENCODING, STR("gzip"));
 	if (conf->static_mode == 1 && conf->vary)
 		fields_add_id(&r->out.fields, r->pool, FIELD_VARY, STR("Accept-Encoding"));
-	r->out.ranges_allowed = true;
 	if (resp_start(r) == 0) {
 		file_chain(file, &body);
 		(void)resp_write(r, &body, SEND_LAST);

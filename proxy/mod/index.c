@@ -56,11 +56,11 @@ index_step(struct request *r)
 		rc = core_map_uri(r, uri[0], &path);
 		if (rc != 0)
 			return (request_fail(r, (unsigned)rc));
-		file = file_get(r->thread, path, false);
+		file = core_file(r, path, false);
 		if (file != NULL) {
 			owner_drop(&file->owner);
 			return (request_redirect(r, uri[0], r->args));
-		} else if (errno == EACCES) {
+		} else if (errno == EACCES || errno == ELOOP) {
 			request_log(r, LOG_ERR, errno, "\"" STR_FMT "\" is forbidden", STR_ARG(path));
 			return (request_fail(r, 403));
 		}

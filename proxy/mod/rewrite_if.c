@@ -6,6 +6,7 @@
 
 #include <sys/stat.h>
 
+#include "http/core.h"
 #include "http/file.h"
 
 /* The words between the parentheses. */
@@ -154,7 +155,7 @@ file_test(struct request *r, const struct condition *c)
 			test_failed(r, path);
 		return (holds && (st.st_mode & S_IXUSR) != 0);
 	}
-	file = file_get(r->thread, path, false);
+	file = core_file(r, path, false);
 	if (file == NULL) {
 		test_failed(r, path);
 		return (false);

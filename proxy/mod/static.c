@@ -164,7 +164,7 @@ static_step(struct request *r)
 	if (rc != 0)
 		return (request_fail(r, (unsigned)rc));
 	if (str_ends(r->uri, STR("/"))) {
-		file = file_get(r->thread, path, false);
+		file = core_file(r, path, false);
 		if (file == NULL)
 			return (static_failed(r, path, errno));
 		owner_drop(&file->owner);
@@ -172,7 +172,7 @@ static_step(struct request *r)
 		    STR_ARG(path));
 		return (request_fail(r, 403));
 	}
-	file = file_get(r->thread, path, true);
+	file = core_file(r, path, true);
 	if (file == NULL)
 		return (static_failed(r, path, errno));
 	if (!file->is_directory && static_method_allowed(r, true) && file->is_regular)

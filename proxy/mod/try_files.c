@@ -58,7 +58,7 @@ try_item(struct request *r, struct str item, bool want_directory)
 
 	if (rc != 0)
 		return (rc);
-	file = file_get(r->thread, path, false);
+	file = core_file(r, path, false);
 	if (file == NULL) {
 		if (errno != ENOENT && errno != ENOTDIR && errno != ENAMETOOLONG && errno != EACCES)
 			request_log(r, LOG_CRIT, errno, "stat() \"" STR_FMT "\" failed", STR_ARG(path));

@@ -314,6 +314,8 @@ static const struct conf_row unbuilt_rows[] = {
 	SIZE("postpone_output", CTX_HSL),
 	SIZE("send_lowat", CTX_HSL),
 	SIZE("proxy_send_lowat", CTX_HSL),
+	FLAG("client_body_in_single_buffer", CTX_HSL),	/* $request_body is put together when asked for */
+	SIZE("sendfile_max_chunk", CTX_HSLI),		/* a turn of a connection is bounded */
 	FLAG("tcp_nopush", CTX_HSL),
 	INERT("aio", CTX_HSL, 1, 1),
 	FLAG("aio_write", CTX_HSL),
