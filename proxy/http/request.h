@@ -52,7 +52,6 @@ struct response {
 	struct str etag;		/* with quotes; absent: none */
 	time_t last_modified;		/* -1: none */
 	bool ranges_allowed;		/* the body is a whole representation: Range may apply, Accept-Ranges is sent */
-	bool weak;			/* the body was transformed: ETag becomes W/, ranges off */
 	bool started;			/* resp_start() was called */
 	bool chunked;			/* set by the framing filter */
 	bool no_body;			/* HEAD, 204, 304: body bytes are dropped */
@@ -155,8 +154,7 @@ struct request {
 	bool client_gone;		/* left before the answer was complete: logged as 499 */
 	bool logged;
 
-	uint64_t start_ms;		/* wall, when the first byte was read */
-	uint64_t start_mono_us;
+	uint64_t start_mono_us;		/* when the first byte was read */
 	uint64_t bytes_sent;		/* on the wire, head included */
 	uint64_t body_bytes_sent;
 	unsigned long connection_number;
@@ -183,9 +181,6 @@ struct http_thread {
 	void *upstream_identities;	/* mod/proxy_ssl.c */
 	void *upstream_detached;	/* mod/attempt.c */
 	struct field *fields_scratch;	/* FIELDS_SCRATCH items */
-	struct thread_counters *counters;
-	struct pool *free_pools;
-	struct resolver *resolver;
 	unsigned index;
 };
 #define FIELDS_SCRATCH	1000

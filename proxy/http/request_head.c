@@ -35,7 +35,6 @@ request_new(struct http_thread *thread, struct session *session, const struct se
 	r->out.last_modified = -1;
 	r->in.version = 11;
 	r->in.host = STR("");
-	r->start_ms = clock_wall_ms();
 	r->start_mono_us = clock_mono_us();
 	return (r);
 }

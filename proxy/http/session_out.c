@@ -17,6 +17,7 @@
 #define OUT_FULL	(64 * 1024)	/* stop producing above this */
 #define OUT_LOW		(16 * 1024)	/* go on below this */
 #define OUT_GATHER	(32 * 1024)	/* write without being asked to */
+#define NAGLE_MATTERS	1400		/* bytes: what may go out in several segments */
 
 void
 session_out_begin(struct session *s)
@@ -121,6 +122,20 @@ session_tell_drained(struct session *s)
 		r->events->on_drain(r);
 }
 
+/*
+ * tcp_nodelay: a short segment would wait for the client's ACK of the one before.  Set once, and only
+ * where there is one before: an answer in one segment, or with the end behind it, has none.
+ */
+static void
+session_undelay(struct session *s, const struct request *r)
+{
+	if (s->nodelay || r == NULL || !r->location->core->tcp_nodelay ||
+	    (s->out_ended && (s->out.bytes <= NAGLE_MATTERS || !r->keepalive)))
+		return;
+	s->nodelay = true;
+	conn_set_nodelay(s->conn, true);
+}
+
 void
 session_flush(struct session *s)
 {
@@ -133,6 +148,7 @@ session_flush(struct session *s)
 	allowed = rate_allowance(s);
 	if (allowed == 0)
 		return;
+	session_undelay(s, r);
 	n = conn_send(s->conn, &s->out, allowed);
 	if (n == CONN_FAILED) {
 		s->failed = true;

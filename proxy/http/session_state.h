@@ -54,6 +54,7 @@ struct session {
 	bool out_ended;			/* the last byte is in out, or was sent */
 	bool was_full;			/* on_drain is owed */
 	bool blocked;			/* the socket took less than it was given */
+	bool nodelay;			/* Nagle's algorithm is off */
 	bool failed;			/* nothing can be sent any more */
 	bool aborted;			/* what was queued is sent, then the connection is cut */
 	bool reset;			/* end with RST: a FIN would look like a clean end */

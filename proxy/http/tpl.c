@@ -23,7 +23,6 @@ struct tpl_part {
 struct tpl {
 	struct str text;	/* as written, NUL behind */
 	struct vec parts;	/* struct tpl_part; none: a literal */
-	bool captures;
 };
 
 static bool
@@ -52,7 +51,6 @@ reference_compile(struct conf *cf, struct tpl *tpl, struct str rest)
 
 	if (rest.n > 0 && rest.p[0] >= '1' && rest.p[0] <= '9') {
 		part_add(cf, tpl, TPL_CAPTURE)->number = rest.p[0] - '0';
-		tpl->captures = true;
 		return (1);
 	}
 	while (bracket + name.n < rest.n && is_name_byte(name.p[name.n]))
@@ -166,12 +164,6 @@ bool
 tpl_is_literal(const struct tpl *tpl)
 {
 	return (tpl->parts.count == 0);
-}
-
-bool
-tpl_has_captures(const struct tpl *tpl)
-{
-	return (tpl->captures);
 }
 
 struct str

@@ -23,7 +23,6 @@ struct str	 tpl_eval(struct request *, const struct tpl *);
  */
 struct str	 tpl_eval_escaped(struct request *, const struct tpl *, int set);
 bool		 tpl_is_literal(const struct tpl *);
-bool		 tpl_has_captures(const struct tpl *);
 struct str	 tpl_text(const struct tpl *);		/* as written */
 /* nginx's predicates (proxy_no_cache, access_log if=): neither empty nor "0". */
 bool		 tpl_is_true(struct request *, const struct tpl *);

@@ -262,20 +262,6 @@ var_value(struct request *r, int index, struct str *value)
 	return (var_evaluate(r, vec_at(vars, const struct var, index), slot, value));
 }
 
-bool
-var_value_by_name(struct request *r, struct str name, struct str *value)
-{
-	const struct var_table *table = r->http->vars;
-	uintptr_t number = (uintptr_t)hash_get(table->refs, name);
-	struct var_slot slot = { .state = VAR_UNKNOWN };
-	struct var var = { .name = name, .argument = name };
-
-	if (number != 0)
-		return (var_value(r, (int)(number - 1), value));
-	*value = STR("");
-	return (var_bind(table, &var) && var_evaluate(r, &var, &slot, value));
-}
-
 void
 var_assign(struct request *r, int index, struct str value)
 {
@@ -286,12 +272,6 @@ var_assign(struct request *r, int index, struct str value)
 		return;
 	}
 	r->vars[index] = (struct var_slot){ value, VAR_VALUE };
-}
-
-void
-var_forget(struct request *r, int index)
-{
-	r->vars[index] = (struct var_slot){ STR_NULL, VAR_UNKNOWN };
 }
 
 /* --- regular expressions with named groups --- */
@@ -375,10 +355,4 @@ struct str
 matcher_pattern(const struct matcher *matcher)
 {
 	return (regex_pattern(matcher->regex));
-}
-
-unsigned
-matcher_captures(const struct matcher *matcher)
-{
-	return (regex_captures(matcher->regex));
 }

@@ -64,12 +64,8 @@ unsigned	var_count(const struct http_conf *);
 
 /* False: no value (then *value is empty).  Loops in definitions end as no value, logged. */
 bool	var_value(struct request *, int index, struct str *value);
-/* By name at run time (log fields, tests); same result. */
-bool	var_value_by_name(struct request *, struct str name, struct str *value);
 /* Gives a variable its value for this request ("set", named captures); calls the row's set where it has one. */
 void	var_assign(struct request *, int index, struct str value);
-/* The internal redirect clears nothing; a new subject does: forget what is cached for one index. */
-void	var_forget(struct request *, int index);
 
 /* A regex of the configuration with its named groups bound to variables. */
 struct matcher;
@@ -80,6 +76,5 @@ struct matcher	*matcher_new(struct conf *, struct str pattern, bool ignore_case)
  */
 int	matcher_match(struct request *, const struct matcher *, struct str subject);
 struct str	matcher_pattern(const struct matcher *);
-unsigned	matcher_captures(const struct matcher *);
 
 #endif

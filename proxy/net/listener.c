@@ -322,12 +322,6 @@ listener_resume(struct listener *l)
 }
 
 void
-listener_set_arg(struct listener *l, void *arg)
-{
-	l->arg = arg;
-}
-
-void
 listener_free(struct listener *l)
 {
 	if (l == NULL || l->freed)

@@ -43,7 +43,6 @@ struct listener	*listener_new(struct loop *, int fd, bool shared, listener_accep
 /* Stops accepting for msec (EMFILE: 100; worker_connections reached); 0: until listener_resume. */
 void		 listener_pause(struct listener *, unsigned msec);
 void		 listener_resume(struct listener *);
-void		 listener_set_arg(struct listener *, void *arg);
 void		 listener_free(struct listener *);
 
 #endif
