@@ -1,6 +1,7 @@
 /*
  * Arenas.  A pool is its first block; further blocks double in size up to
- * BLOCK_MAX.  What is larger than a quarter of that and does not fit where we
+ * BLOCK_MAX.  First blocks of the default size are recycled in a bounded free
+ * list of each thread: a request that stays within one costs no malloc.  What is larger than a quarter of that and does not fit where we
  * are gets an allocation of its own, so that little of a block is wasted.
  *
  *	pool | first bytes ... at | free ... end      blocks: newer ones, newest first
@@ -11,10 +12,15 @@
 #include "base/poison.h"
 #include "base/pool.h"
 
-#define FIRST_DEFAULT	4096
+#define FIRST_DEFAULT	8192	/* a proxied request, all in all */
 #define BLOCK_MAX	16384
 #define BIG		(BLOCK_MAX / 4)
 #define ALIGNMENT	16
+#ifdef WPROXY_ASAN
+#define SPARE_MAX	0	/* so that use after free is seen */
+#else
+#define SPARE_MAX	64
+#endif
 
 /* In front of every further block and of every big allocation. */
 struct piece {
@@ -33,8 +39,14 @@ struct pool {
 	struct piece *pieces;
 	struct cleanup *cleanups;
 	size_t block;			/* size of the next block */
+	size_t first;			/* of the block that it lies in */
 	size_t footprint;
 };
+
+static _Thread_local struct {
+	struct piece *pools;	/* as they were before they had a header */
+	int count;
+} spare;
 
 static _Noreturn void
 memory_exhausted(void)
@@ -86,14 +98,20 @@ struct pool *
 pool_new(size_t first)
 {
 	size_t size = sizeof(struct pool) + round_up(first == 0 ? FIRST_DEFAULT : first);
-	struct pool *pool = xmalloc(size);
+	struct pool *pool;
 
+	if (first == 0 && spare.pools != NULL) {
+		pool = (struct pool *)spare.pools;
+		spare.pools = spare.pools->next;
+		spare.count--;
+	} else
+		pool = xmalloc(size);
 	pool->at = (char *)(pool + 1);
 	pool->end = (char *)pool + size;
 	pool->pieces = NULL;
 	pool->cleanups = NULL;
 	pool->block = 2 * size > BLOCK_MAX ? BLOCK_MAX : 2 * size;
-	pool->footprint = size;
+	pool->first = pool->footprint = size;
 	mem_poison(pool->at, (size_t)(pool->end - pool->at));
 	return (pool);
 }
@@ -115,7 +133,26 @@ pool_free(struct pool *pool)
 		pool->pieces = piece->next;
 		free(piece);
 	}
-	free(pool);
+	if (pool->first != sizeof(struct pool) + FIRST_DEFAULT || spare.count >= SPARE_MAX) {
+		free(pool);
+		return;
+	}
+	piece = (struct piece *)pool;
+	piece->next = spare.pools;
+	spare.pools = piece;
+	spare.count++;
+}
+
+void
+pool_cache_free(void)
+{
+	struct piece *piece;
+
+	while ((piece = spare.pools) != NULL) {
+		spare.pools = piece->next;
+		free(piece);
+	}
+	spare.count = 0;
 }
 
 /* A piece of size bytes behind its header; counted, dies with the pool. */

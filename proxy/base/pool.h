@@ -13,10 +13,12 @@
  */
 struct pool;
 
-/* first: bytes of the first block, 0 for the default (4 KiB). */
+/* first: bytes of the first block, 0 for the default (8 KiB). */
 struct pool	*pool_new(size_t first);
 /* Runs the cleanups, last registered first, then frees all blocks.  NULL is allowed. */
 void		 pool_free(struct pool *);
+/* Gives the thread's spare blocks back to the system (thread end, tests). */
+void		 pool_cache_free(void);
 
 /* Aligned for any type; never NULL.  n may be 0.  pool_zalloc clears. */
 void		*pool_alloc(struct pool *, size_t n);

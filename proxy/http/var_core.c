@@ -233,13 +233,12 @@ static bool
 get_document_root(struct request *r, const void *param, struct str name, struct str *value)
 {
 	struct str root = tpl_eval(r, r->location->core->root);
-	const char *sep = str_ends(r->http->prefix, STR("/")) ? "" : "/";
 
 	UNUSED(param);
 	UNUSED(name);
 	if (!str_starts(root, STR("/")))
-		root = pool_printf(r->pool, STR_FMT "%s" STR_FMT, STR_ARG(r->http->prefix), sep,
-		    STR_ARG(root));
+		root = pool_concat(r->pool, 3, (struct str[]){ r->http->prefix,
+		    str_ends(r->http->prefix, STR("/")) ? STR("") : STR("/"), root });
 	*value = root;
 	return (true);
 }

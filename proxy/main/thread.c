@@ -315,6 +315,7 @@ thread_main(void *arg)
 	access_log_thread_end();
 	/* A loop that ended owes the first thread nothing more; its last word is this one. */
 	buf_cache_free();
+	pool_cache_free();
 	atomic_fetch_sub(&t->crew->running, 1);
 	crew_wake(t->crew);
 	return (NULL);

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/encode.h"
+
 static const char unix_prefix[] = "unix:";
 enum { UNIX_PREFIX_LEN = sizeof(unix_prefix) - 1 };
 
@@ -186,6 +188,26 @@ unix_path_len(const struct addr *a)
 	return (strnlen(a->u.un.sun_path, a->len - base));
 }
 
+/* Written for every request that is passed on: no printf. */
+static size_t
+ipv4_text(const struct sockaddr_in *in, bool port, char *out)
+{
+	const unsigned char *bytes = (const unsigned char *)&in->sin_addr;
+	size_t n = 0;
+
+	for (int i = 0; i < 4; i++) {
+		if (i > 0)
+			out[n++] = '.';
+		n += encode_uint(out + n, bytes[i]);
+	}
+	if (port) {
+		out[n++] = ':';
+		n += encode_uint(out + n, ntohs(in->sin_port));
+	}
+	out[n] = '\0';
+	return (n);
+}
+
 size_t
 addr_text(const struct addr *a, bool port, char out[static ADDR_TEXT_MAX])
 {
@@ -206,10 +228,7 @@ addr_text(const struct addr *a, bool port, char out[static ADDR_TEXT_MAX])
 		    snprintf(out, ADDR_TEXT_MAX, "%s", ip);
 		break;
 	case AF_INET:
-		inet_ntop(AF_INET, &a->u.in.sin_addr, ip, sizeof(ip));
-		n = port ? snprintf(out, ADDR_TEXT_MAX, "%s:%u", ip, addr_port(a)) :
-		    snprintf(out, ADDR_TEXT_MAX, "%s", ip);
-		break;
+		return (ipv4_text(&a->u.in, port, out));
 	default:
 		return (0);
 	}

@@ -36,7 +36,7 @@ START_TEST(small_footprint)
 	struct pool *pool = pool_new(0);
 	size_t first = pool_footprint(pool);
 
-	ck_assert_uint_lt(first, 4096 + 256);
+	ck_assert_uint_lt(first, 8192 + 256);
 	for (int i = 0; i < 50; i++)
 		(void)pool_alloc(pool, 32);
 	ck_assert_uint_eq(pool_footprint(pool), first);
