@@ -232,7 +232,7 @@ def check(place, row, peer):
     if row.gzip and b"content-encoding: gzip" in head.lower():
         import gzip
         body = gzip.decompress(body)
-    elif row.gzip and peer.name in ("wproxy", "nginx"):
+    elif row.gzip and peer.name in peers.READS_NGINX:
         raise BenchError("%s: %s does not compress" % (row.name, peer.name))
     if row.upload:
         expected = b"%d\n" % row.upload

@@ -17,6 +17,7 @@ from server import accepts, child_pids, free_port, wait_until  # noqa: E402
 
 BINARIES = {
     "wproxy": os.environ.get("WPROXY") or os.path.abspath("wproxy"),
+    "before": os.environ.get("BEFORE", ""),	# another wproxy, to see what a change brings
     "nginx": os.environ.get("NGINX", "/usr/sbin/nginx"),
     "haproxy": os.environ.get("HAPROXY", "haproxy"),
     "lighttpd": os.environ.get("LIGHTTPD", "lighttpd"),
@@ -47,6 +48,8 @@ http {
 # What a newest nginx does by default, said to an older one.
 KEPT_GROUP = "    keepalive 32;\n    keepalive_requests 1000000000;\n"
 KEPT_LOCATION = 'proxy_http_version 1.1;\n        proxy_set_header Connection "";\n        '
+
+READS_NGINX = ("wproxy", "before", "nginx")
 
 HAPROXY = """global
     nbthread 1
@@ -161,7 +164,7 @@ class Peer:
         os.makedirs(self.prefix, exist_ok=True)
         os.chmod(self.prefix, 0o777)
         names = dict(names, prefix=self.prefix, port=self.port)
-        if name in ("wproxy", "nginx"):
+        if name in READS_NGINX:
             text = _nginx_text(name, row, names)
         else:
             text = globals()["_%s_text" % name](row, names)
@@ -171,9 +174,8 @@ class Peer:
         config = os.path.join(self.prefix, "server.conf")
         with open(config, "w") as out:
             out.write(text)
-        command = {
-            "wproxy": ["-c", config, "-p", self.prefix + "/", "-e", self.prefix + "/error.log"],
-            "nginx": ["-c", config, "-p", self.prefix + "/", "-e", self.prefix + "/error.log"],
+        command = ["-c", config, "-p", self.prefix + "/", "-e", self.prefix + "/error.log"]
+        command = command if name in READS_NGINX else {
             "haproxy": ["-db", "-f", config],
             "lighttpd": ["-D", "-f", config],
             "h2o": ["-c", config],
@@ -197,7 +199,7 @@ class Peer:
     def workers(self):
         """Pids of the processes that serve."""
         children = child_pids(self.process.pid)
-        return children if children and self.name in ("wproxy", "nginx") else [self.process.pid]
+        return children if children and self.name in READS_NGINX else [self.process.pid]
 
     def cpu_seconds(self):
         """User and system time of all threads of the workers so far."""
