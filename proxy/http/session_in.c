@@ -115,8 +115,12 @@ head_fill(struct session *s)
 		session_close(s);
 		return (false);
 	}
-	/* A second request in one turn was sent after the first was answered: what a turn remembers (files) is old. */
-	if (s->requests != s->turn_requests)
+	/*
+	 * These bytes may have been sent after an answer of this very turn was seen, by this client or
+	 * by another: a second request, a new connection, the rest of a head.  What the turn remembers
+	 * (files) is old then.
+	 */
+	if (s->requests != s->turn_requests || s->requests == 0 || s->state == SESSION_HEAD)
 		clock_update();
 	if (s->state == SESSION_IDLE)
 		request_begin(s);
