@@ -156,6 +156,15 @@ session_timed_out(struct timer *timer)
 
 /* ---- after the answer ---- */
 
+/* The next wait for bytes that nobody wants: so long, and not beyond the end of that. */
+static void
+session_linger_arm(struct session *s, uint64_t timeout)
+{
+	uint64_t now = clock_mono_ms(), left = s->linger_until > now ? s->linger_until - now : 1;
+
+	timer_arm(s->thread->loop, &s->timer, timeout < left ? timeout : left, session_timed_out);
+}
+
 /* Reads and drops what is left of the body.  1 done, 0 wait, -1 give up. */
 static int
 session_discard(struct session *s)
@@ -175,7 +184,7 @@ session_discard(struct session *s)
 		if (s->body_wanted)
 			break;
 	}
-	timer_arm(s->thread->loop, &s->timer, r->location->core->lingering_timeout, session_timed_out);
+	session_linger_arm(s, r->location->core->lingering_timeout);
 	return (0);
 }
 
@@ -188,7 +197,8 @@ session_linger(struct session *s, const struct core_location *core)
 	conn_shutdown(s->conn);
 	session_set_state(s, SESSION_LINGER);
 	s->linger_until = clock_mono_ms() + core->lingering_time;
-	timer_arm(s->thread->loop, &s->timer, core->lingering_timeout, session_timed_out);
+	s->linger_timeout = core->lingering_timeout;
+	session_linger_arm(s, s->linger_timeout);
 }
 
 /* One read of a lingering close.  False: wait, or closed. */
@@ -196,14 +206,19 @@ static bool
 session_read_linger(struct session *s)
 {
 	struct iovec iov = { loop_scratch(s->thread->loop), LOOP_SCRATCH };
-	ssize_t n = conn_recv(s->conn, &iov, 1);
+	ssize_t n;
 
+	if (session_has_read_enough(s))
+		return (false);
+	n = conn_recv(s->conn, &iov, 1);
 	if (n == CONN_AGAIN)
 		return (false);
 	if (n <= 0 || clock_mono_ms() >= s->linger_until) {
 		session_close(s);
 		return (false);
 	}
+	s->turn_bytes += (uint64_t)n;
+	session_linger_arm(s, s->linger_timeout);
 	return (true);
 }
 
@@ -213,9 +228,10 @@ session_end(struct session *s)
 	struct request *r = s->request;
 	const struct core_location *core = r->location->core;
 	bool linger = core->lingering_close == 2 || (core->lingering_close == 1 &&
-	    (!r->body_done || !chain_is_empty(&s->in) || s->plain_on_tls || r->in.line.p == NULL));
+	    (!r->body_done || !chain_is_empty(&s->in) || s->plain_on_tls ||
+	    (s->conn->read_ready && !s->conn->drained)));	/* unread bytes: closing would reset */
 
-	if (s->failed || s->aborted || !linger || s->conn->peer_closed) {
+	if (s->failed || s->aborted || !linger || (s->conn->peer_closed && !s->conn->read_ready)) {
 		session_close(s);
 		return;
 	}
@@ -380,6 +396,7 @@ session_turn(struct session *s)
 	if (s->reading || s->state == SESSION_CLOSED)
 		return;
 	s->reading = true;
+	s->turn_bytes = 0;
 	s->turn_requests = s->requests;
 	while (session_step(s)) {
 		if (s->requests - s->turn_requests < TURN_REQUESTS || s->state != SESSION_IDLE)
@@ -418,6 +435,7 @@ session_event(struct conn *conn, unsigned events, void *arg)
 	assert(s->magic == SESSION_MAGIC);
 	if (s->state == SESSION_CLOSED || s->state == SESSION_TUNNEL)
 		return;
+	s->turn_bytes = 0;
 	if (s->state == SESSION_BUSY && !s->body_wanted && (events & CONN_READ) != 0 &&
 	    conn_is_reset(conn))
 		events |= CONN_ERROR;

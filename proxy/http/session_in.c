@@ -16,6 +16,7 @@
 #include "http/response.h"
 
 #define BODY_CHUNK	(256 * 1024)
+#define TURN_BYTES	(1024 * 1024)	/* of a body, then the others have their turn */
 
 /* ---- the head ---- */
 
@@ -197,7 +198,8 @@ head_complete(struct session *s, const struct request_head *head, size_t length)
 	session_set_state(s, SESSION_BUSY);
 	status = request_accept_head(r, s->listen, head);
 	framing_decoder_init(&s->decoder, &r->in.framing);
-	s->continue_owed = status == 0 && !r->body_done && r->in.version >= 11 &&
+	/* Who has begun to send its body does not wait. */
+	s->continue_owed = status == 0 && !r->body_done && r->in.version >= 11 && chain_is_empty(&s->in) &&
 	    fields_has_token(&r->in.fields, FIELD_EXPECT, STR("100-continue"));
 	if (status == 0 && s->plain_on_tls)
 		status = 497;
@@ -211,9 +213,12 @@ bool
 session_read_head(struct session *s)
 {
 	const struct core_server *core = s->listen->default_server->core;
+	/* A line may fill the largest buffer there is; normally the first is the smaller one. */
+	size_t line = core->large_client_header_buffers.size > core->client_header_buffer_size ?
+	    core->large_client_header_buffers.size : core->client_header_buffer_size;
 	struct parse_limits limits = {
-		.line_max = core->large_client_header_buffers.size,
-		.field_max = core->large_client_header_buffers.size,
+		.line_max = line,
+		.field_max = line,
 		.underscores = core->underscores_in_headers,
 		.keep_invalid = !core->ignore_invalid_headers,
 	};
@@ -283,6 +288,15 @@ body_decode(struct session *s, struct chain *to, uint64_t max)
 	return (BODY_MORE);
 }
 
+bool
+session_has_read_enough(struct session *s)
+{
+	if (s->turn_bytes < TURN_BYTES)
+		return (false);
+	conn_ready_later(s->conn, CONN_READ);
+	return (true);
+}
+
 int
 session_read_body(struct request *r, struct chain *to, uint64_t max)
 {
@@ -298,10 +312,7 @@ session_read_body(struct request *r, struct chain *to, uint64_t max)
 	if (s->body_timed_out)
 		return (-408);
 	s->body_wanted = false;
-	if (s->continue_owed && chain_is_empty(&s->in)) {
-		s->continue_owed = false;
-		session_send_info(r, 100, NULL);
-	}
+	timer_cancel(&s->timer);	/* while nobody reads it is not the client who is late */
 	for (;;) {
 		rc = body_decode(s, to, max - (to->bytes - before));
 		if (rc >= 0 && s->state == SESSION_BUSY && !body_received_allowed(r))
@@ -309,6 +320,8 @@ session_read_body(struct request *r, struct chain *to, uint64_t max)
 		r->body_lost = r->body_lost || rc < 0;
 		if (rc != BODY_MORE || to->bytes - before >= max)
 			return (rc);
+		if (session_has_read_enough(s))
+			break;
 		n = conn_recv_chain(s->conn, &s->in, BODY_CHUNK);
 		if (n == CONN_AGAIN)
 			break;
@@ -319,6 +332,12 @@ session_read_body(struct request *r, struct chain *to, uint64_t max)
 			s->closing = true;
 			return (BODY_GONE);
 		}
+		s->turn_bytes += (uint64_t)n;
+		s->continue_owed = false;
+	}
+	if (s->continue_owed) {
+		s->continue_owed = false;
+		session_send_info(r, 100, NULL);
 	}
 	s->body_wanted = true;
 	timer_arm(s->thread->loop, &s->timer, r->location->core->client_body_timeout,

@@ -199,7 +199,8 @@ session_send_head(struct request *r)
 	if (r->limit_rate_after == 0)
 		r->limit_rate_after = tpl_size(r, core->limit_rate_after);
 	if (s->thread->draining || s->closing || s->requests >= core->keepalive_requests ||
-	    core->keepalive_timeout == 0 || clock_mono_ms() - s->opened_ms > core->keepalive_time)
+	    core->keepalive_timeout == 0 || s->continue_owed ||
+	    clock_mono_ms() - s->opened_ms > core->keepalive_time)
 		r->keepalive = false;
 	resp_head_text(r, &s->out, r->keepalive);
 	return (0);

@@ -48,6 +48,7 @@ struct session {
 	bool continue_owed;		/* the client waits for 100 Continue */
 	bool reading;			/* inside session_read(): no recursion */
 	uint64_t discarded;
+	uint64_t turn_bytes;		/* of bodies, read since the last event */
 
 	/* Sending. */
 	struct chain out;
@@ -70,6 +71,7 @@ struct session {
 	struct timer gone_timer;	/* FIN seen while busy: half-close or leaving? */
 	uint64_t gone_sent;		/* conn->sent when it was armed */
 	uint64_t linger_until;		/* monotonic ms */
+	uint64_t linger_timeout;	/* between two reads */
 	bool body_timed_out;
 	struct proxied_connection *proxied;	/* NULL: no such header is expected */
 	struct grave grave;
@@ -89,6 +91,8 @@ void	session_answered(struct session *);	/* all of the response was sent */
 bool	session_read_head(struct session *);	/* one step; false: wait, or closed */
 void	session_begin_headless(struct session *);	/* the one request of a stream {} connection */
 int	session_read_body(struct request *, struct chain *, uint64_t max);
+/* True: a body comes as fast as it is read.  The others first; an event will follow. */
+bool	session_has_read_enough(struct session *);
 /* session_out.c */
 void	session_out_begin(struct session *);	/* a request begins */
 void	session_flush(struct session *);
