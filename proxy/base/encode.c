@@ -30,6 +30,8 @@ static const struct byte_set escape_sets[] = {
 static const struct byte_set log_default_set = { { CONTROLS, 0x00000004, 0x10000000, 0x80000000,
 	HIGH } };
 
+static const struct byte_set log_controls_set = { { CONTROLS, 0, 0, 0x80000000, 0, 0, 0, 0 } };
+
 static inline bool
 set_has(const struct byte_set *set, unsigned char c)
 {
@@ -159,6 +161,8 @@ encode_log(struct pool *pool, struct str s, enum log_escape escape)
 	switch (escape) {
 	case LOG_ESCAPE_DEFAULT:
 		return (encode_set(pool, s, &log_default_set, STR("\\x")));
+	case LOG_ESCAPE_CONTROLS:
+		return (encode_set(pool, s, &log_controls_set, STR("\\x")));
 	case LOG_ESCAPE_JSON:
 		return (encode_bytes(pool, s, json_text));
 	default:

@@ -20,8 +20,11 @@ enum escape_set {
 struct str	encode_uri(struct pool *, struct str, enum escape_set);
 struct str	encode_html(struct pool *, struct str);	/* & < > " */
 
-enum log_escape { LOG_ESCAPE_DEFAULT, LOG_ESCAPE_JSON, LOG_ESCAPE_NONE };
-/* nginx: default \xXX for '"', '\\', <32, >126; json \" \\ \n \u00XX.  s itself when nothing changes. */
+enum log_escape { LOG_ESCAPE_DEFAULT, LOG_ESCAPE_JSON, LOG_ESCAPE_NONE, LOG_ESCAPE_CONTROLS };
+/*
+ * CONTROLS: \xXX for < 32 and 127 only, for a line made of several parts.
+ * nginx: default \xXX for '"', '\\', <32, >126; json \" \\ \n \u00XX.  s itself when nothing changes.
+ */
 struct str	encode_log(struct pool *, struct str, enum log_escape);
 
 struct str	encode_base64(struct pool *, struct str);

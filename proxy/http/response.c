@@ -14,6 +14,7 @@
 #include "http/core.h"
 #include "http/error_page.h"
 #include "http/filter.h"
+#include "http/parse.h"
 #include "http/session.h"
 #include "net/tls.h"
 
@@ -74,12 +75,26 @@ put(struct head_writer *w, struct str s)
 	w->p += s.n;
 }
 
+/* A line end in a value, however a variable came by it, is a blank. */
+static void
+put_value(struct head_writer *w, struct str value)
+{
+	char *p = w->p;
+
+	put(w, value);
+	if (is_field_value(value))
+		return;
+	for (; p < w->p; p++)
+		if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f)
+			*p = ' ';
+}
+
 static void
 put_field(struct head_writer *w, struct str name, struct str value)
 {
 	put(w, name);
 	put(w, STR(": "));
-	put(w, value);
+	put_value(w, value);
 	put(w, STR("\r\n"));
 }
 
@@ -136,10 +151,10 @@ put_entity(struct head_writer *w, const struct request *r)
 
 	if (out->content_type.n > 0) {
 		put(w, STR("Content-Type: "));
-		put(w, out->content_type);
+		put_value(w, out->content_type);
 		if (out->charset.n > 0) {
 			put(w, STR("; charset="));
-			put(w, out->charset);
+			put_value(w, out->charset);
 		}
 		put(w, STR("\r\n"));
 	}
