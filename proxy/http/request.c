@@ -210,8 +210,10 @@ find_location_step(struct request *r)
 		return (request_fail(r, 500));
 	if (r->location->core->internal && !r->internal)
 		return (request_fail(r, 404));
-	if (!r->internal && !body_length_allowed(r))
+	if (!r->internal && !body_length_allowed(r)) {
+		r->body_lost = true;	/* it does not go to an error page's back end either */
 		return (request_fail(r, 413));
+	}
 	if (rc == 0)
 		return (STEP_NEXT);
 	location = r->location->name;
@@ -292,7 +294,8 @@ request_log(struct request *r, enum log_level level, int err, const char *format
 	if (!log_enabled(log, level))
 		return;
 	va_start(ap, format);
-	text = pool_vprintf(r->pool, format, ap);
+	/* Decoded paths and what back ends say are parts of it: it stays one line. */
+	text = encode_log(r->pool, pool_vprintf(r->pool, format, ap), LOG_ESCAPE_CONTROLS);
 	va_end(ap);
 	if (r->session != NULL)
 		client_len = addr_text(session_peer(r), false, client);
