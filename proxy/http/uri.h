@@ -16,7 +16,7 @@ struct uri_target {
 	struct str args;	/* after the first '?', may be empty but present */
 	bool has_args;
 };
-/* 0, or -400.  '#' ends the path as in nginx (fragment is dropped); blanks and controls are refused. */
+/* 0, or -400.  Blanks, controls and '#' are refused. */
 int		uri_split(struct str target, struct uri_target *);
 
 /*

@@ -219,8 +219,13 @@ target_received(const struct request *r)
 {
 	const struct str target = r->in.target;
 
-	if (!r->in.absolute || r->in.path.p < target.p || r->in.path.p > target.p + target.n)
-		return (r->in.absolute ? r->in.path : target);
+	struct str parts[3] = { STR("/"), STR("?"), r->args };
+
+	if (!r->in.absolute)
+		return (target);
+	/* The path was left out: it is not part of the target. */
+	if (r->in.path.p < target.p || r->in.path.p > target.p + target.n)
+		return (r->args.n > 0 ? pool_concat(r->pool, 3, parts) : parts[0]);
 	return (str_make(r->in.path.p, (size_t)(target.p + target.n - r->in.path.p)));
 }
 
