@@ -279,3 +279,34 @@ fields_has_token(const struct fields *f, enum field_id id, struct str token)
 	}
 	return (false);
 }
+
+bool
+fields_members(const struct fields *f, enum field_id id, struct members *members)
+{
+	struct str rest, name;
+
+	members->count = 0;
+	if ((f->known & FIELD_BIT(id)) == 0)
+		return (true);
+	for (unsigned i = 0; i < f->count; i++) {
+		if (f->items[i].id != id)
+			continue;
+		for (rest = f->items[i].value; list_cut(&rest, &name);) {
+			if (name.n == 0)
+				continue;
+			if (members->count == MEMBERS_MAX)
+				return (false);
+			members->names[members->count++] = name;
+		}
+	}
+	return (true);
+}
+
+bool
+members_have(const struct members *members, struct str name)
+{
+	for (unsigned i = 0; i < members->count; i++)
+		if (str_eq_ci(members->names[i], name))
+			return (true);
+	return (false);
+}

@@ -62,4 +62,14 @@ struct str	 fields_join(const struct fields *, struct pool *, struct str name, s
 /* Does a list-valued field ("a, b;q=1") of that id hold this token (any case)? */
 bool		 fields_has_token(const struct fields *, enum field_id, struct str token);
 
+/* The members of a list-valued field, read once; pointers into its lines. */
+#define MEMBERS_MAX	64
+struct members {
+	unsigned count;
+	struct str names[MEMBERS_MAX];
+};
+/* False: there are more than that, only the first were read.  An absent field has none. */
+bool		 fields_members(const struct fields *, enum field_id, struct members *);
+bool		 members_have(const struct members *, struct str name);	/* any case */
+
 #endif

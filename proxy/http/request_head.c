@@ -115,6 +115,15 @@ keepalive_wanted(const struct request *r)
 	    str_find(agent->value, STR("Mac OS X")) == SIZE_MAX);
 }
 
+/* A list that nobody needs this long is only there to cost time. */
+static bool
+connection_is_sane(const struct request *r)
+{
+	struct members members;
+
+	return (fields_members(&r->in.fields, FIELD_CONNECTION, &members));
+}
+
 int
 request_accept_head(struct request *r, const struct listen *listen, const struct request_head *head)
 {
@@ -136,6 +145,8 @@ request_accept_head(struct request *r, const struct listen *listen, const struct
 	rc = framing_of_request(r->in.version, &r->in.fields, &r->in.framing);
 	if (rc != 0)
 		return (-rc);
+	if (!connection_is_sane(r))
+		return (400);
 	r->server = route_server(r, listen, r->in.host);
 	r->location = r->server->root;
 	r->body_done = r->in.framing.kind == FRAMING_NONE;

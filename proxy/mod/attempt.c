@@ -370,9 +370,10 @@ attempt_on_head(struct attempt *a, size_t size)
 {
 	struct fields fields = { a->head.items, a->head.count, a->head.room, a->head.known };
 	struct framing framing;
+	struct members listed;
 
 	if (framing_of_response(a->head.version, a->head.status, a->plan->method, &fields,
-	    &framing) != 0) {
+	    &framing) != 0 || !fields_members(&fields, FIELD_CONNECTION, &listed)) {
 		attempt_fail(a, ATTEMPT_INVALID);
 		return;
 	}

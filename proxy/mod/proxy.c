@@ -84,24 +84,34 @@ struct proxy_head {
 };
 
 static bool
-client_field_passes(const struct proxy_location *conf, const struct request *r,
-    const struct field *f)
+name_passes(const struct proxy_location *conf, enum field_id id, struct str name)
 {
-	if (f->id != FIELD_OTHER)
-		return ((conf->drop & FIELD_BIT(f->id)) == 0);
-	VEC_EACH(&conf->drop_names, struct str, name)
-		if (str_eq_ci(*name, f->name))
+	if (id != FIELD_OTHER)
+		return ((conf->drop & FIELD_BIT(id)) == 0);
+	VEC_EACH(&conf->drop_names, struct str, dropped)
+		if (str_eq_ci(*dropped, name))
 			return (false);
-	(void)r;
 	return (true);
 }
 
-/* Named in the client's Connection: only for this hop (RFC 9110 7.6.1). */
+/*
+ * WSGI and CGI read '_' as '-': where underscores_in_headers lets such a name in, it must not
+ * shadow what would be dropped under its other spelling.
+ */
 static bool
-client_field_is_listed(const struct request *r, const struct field *f)
+client_field_passes(const struct proxy_location *conf, struct pool *pool, const struct field *f)
 {
-	return ((r->in.fields.known & FIELD_BIT(FIELD_CONNECTION)) != 0 &&
-	    fields_has_token(&r->in.fields, FIELD_CONNECTION, f->name));
+	char *plain;
+
+	if (!name_passes(conf, f->id, f->name))
+		return (false);
+	if (f->id != FIELD_OTHER || memchr(f->name.p, '_', f->name.n) == NULL)
+		return (true);
+	plain = pool_cstr(pool, f->name);
+	for (size_t i = 0; i < f->name.n; i++)
+		if (plain[i] == '_')
+			plain[i] = '-';
+	return (name_passes(conf, field_id_of(str_make(plain, f->name.n)), str_make(plain, f->name.n)));
 }
 
 static size_t
@@ -132,10 +142,13 @@ put_set_headers(struct writer *w, const struct proxy_location *conf, const struc
 static void
 put_client_fields(struct writer *w, const struct proxy_location *conf, const struct request *r)
 {
+	struct members listed;	/* only for this hop (RFC 9110 7.6.1) */
+
+	(void)fields_members(&r->in.fields, FIELD_CONNECTION, &listed);	/* few: the head was accepted */
 	for (unsigned i = 0; i < r->in.fields.count; i++) {
 		const struct field *f = &r->in.fields.items[i];
 
-		if (client_field_passes(conf, r, f) && !client_field_is_listed(r, f))
+		if (client_field_passes(conf, r->pool, f) && !members_have(&listed, f->name))
 			put_field(w, f->name, f->value);
 	}
 }
@@ -208,10 +221,10 @@ head_evaluate(struct proxy_head *h, struct upstream *u, const struct proxy_locat
 			u->upgrade = upgrade != NULL && r->in.version >= 11;
 		/* A back end always gets a Host. */
 		if (header->id == FIELD_HOST && h->values[i].n == 0)
-			h->host = names->host;
+			h->host = value_make_safe(r->pool, names->host);
 	}
 	if (!conf->host_is_set)
-		h->host = names->host;
+		h->host = value_make_safe(r->pool, names->host);
 	if (!conf->connection_is_set && u->plan.close)
 		h->connection = STR("close");
 }

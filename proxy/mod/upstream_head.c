@@ -25,14 +25,6 @@
 #define FIELDS_REWRITTEN						\
 	(FIELD_BIT(FIELD_LOCATION) | FIELD_BIT(FIELD_REFRESH) | FIELD_BIT(FIELD_SET_COOKIE))
 
-/* Is this field named by the back end's own Connection? */
-static bool
-field_is_hop_by_hop(const struct upstream *u, const struct field *f)
-{
-	return ((u->answer.known & FIELD_BIT(FIELD_CONNECTION)) != 0 &&
-	    fields_has_token(&u->answer, FIELD_CONNECTION, f->name));
-}
-
 static bool
 field_is_hidden(const struct upstream_settings *s, const struct field *f)
 {
@@ -130,8 +122,9 @@ upstream_head_out(struct upstream *u, const struct response_head *head,
     const struct framing *framing)
 {
 	struct request *r = u->r;
-	bool listed = (u->answer.known & FIELD_BIT(FIELD_CONNECTION)) != 0;
+	struct members listed;	/* for this hop only */
 
+	(void)fields_members(&u->answer, FIELD_CONNECTION, &listed);	/* few: attempt.c looked */
 	r->out.status = head->status;
 	r->out.reason = head->reason.p == NULL ? STR("") : head->reason;
 	r->out.from_upstream = true;
@@ -142,8 +135,8 @@ upstream_head_out(struct upstream *u, const struct response_head *head,
 		if ((FIELD_BIT(f->id) & FIELDS_OURS) != 0 && f->id != FIELD_OTHER &&
 		    !(f->id == FIELD_UPGRADE && head->status == 101))
 			continue;
-		if (field_is_hidden(u->settings, f) || (listed && head->status != 101 &&
-		    field_is_hop_by_hop(u, f)))
+		if (field_is_hidden(u->settings, f) ||
+		    (head->status != 101 && members_have(&listed, f->name)))
 			continue;
 		field_pass(u, f);
 	}

@@ -115,7 +115,9 @@ static void
 packet_add_client(struct uwsgi_packet *packet, struct request *r, const struct uwsgi_location *conf)
 {
 	const struct fields *fields = &r->in.fields;
+	struct members listed;
 
+	(void)fields_members(fields, FIELD_CONNECTION, &listed);	/* few: the head was accepted */
 	for (unsigned i = 0; i < fields->count; i++) {
 		const struct field *f = &fields->items[i];
 		char *name = pool_alloc(r->pool, f->name.n + 5);
@@ -124,6 +126,7 @@ packet_add_client(struct uwsgi_packet *packet, struct request *r, const struct u
 		/* The body goes as it is, its length by itself; HTTP_PROXY is CVE-2016-5385. */
 		if (f->id == FIELD_TRANSFER_ENCODING || str_eq(variable, STR("HTTP_PROXY")) ||
 		    field_is_repeated(fields, i) ||
+		    (members_have(&listed, f->name) && f->id != FIELD_UPGRADE) ||
 		    (conf->client_names != NULL && hash_get(conf->client_names, variable) != NULL))
 			continue;
 		uwsgi_packet_add(packet, variable, fields_join(fields, r->pool, f->name,

@@ -129,6 +129,33 @@ START_TEST(tokens)
 }
 END_TEST
 
+START_TEST(members)
+{
+	struct members m;
+	char text[3 * MEMBERS_MAX + 1];
+
+	ck_assert(fields_members(&f, FIELD_CONNECTION, &m));
+	ck_assert_uint_eq(m.count, 0);
+	(void)fields_add(&f, pool, STR("Connection"), STR(" , a;q=1,,B ,"));
+	(void)fields_add(&f, pool, STR("TE"), STR("c"));
+	(void)fields_add(&f, pool, STR("connection"), STR("d"));
+	ck_assert(fields_members(&f, FIELD_CONNECTION, &m));
+	ck_assert_uint_eq(m.count, 3);
+	ck_assert(members_have(&m, STR("A")) && members_have(&m, STR("b")));
+	ck_assert(members_have(&m, STR("d")));
+	ck_assert(!members_have(&m, STR("c")) && !members_have(&m, STR("")));
+	for (size_t i = 0; i < MEMBERS_MAX - 2; i++)
+		memcpy(text + 3 * i, "xy,", 3);
+	(void)fields_add(&f, pool, STR("Connection"), str_make(text, (MEMBERS_MAX - 3) * 3));
+	ck_assert(fields_members(&f, FIELD_CONNECTION, &m));
+	fields_remove(&f, FIELD_CONNECTION);
+	(void)fields_add(&f, pool, STR("Connection"), STR("d,e,f"));
+	(void)fields_add(&f, pool, STR("Connection"), str_make(text, (MEMBERS_MAX - 2) * 3));
+	ck_assert(!fields_members(&f, FIELD_CONNECTION, &m));
+	ck_assert_uint_eq(m.count, MEMBERS_MAX);
+}
+END_TEST
+
 static void
 add(TCase *tcase)
 {
@@ -138,6 +165,7 @@ add(TCase *tcase)
 	tcase_add_test(tcase, removing_keeps_order);
 	tcase_add_test(tcase, joining);
 	tcase_add_loop_test(tcase, tokens, 0, ROWS(lists));
+	tcase_add_test(tcase, members);
 }
 
 int
