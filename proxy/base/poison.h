@@ -16,7 +16,12 @@
 #endif
 
 #ifdef WPROXY_ASAN
-#include <sanitizer/asan_interface.h>
+/*
+ * As in <sanitizer/asan_interface.h>, whose pointers are const: gcc takes that for reading, and
+ * what is poisoned is not initialized yet.
+ */
+void	__asan_poison_memory_region(volatile void *, size_t);
+void	__asan_unpoison_memory_region(volatile void *, size_t);
 
 #define mem_poison(p, n)	__asan_poison_memory_region((p), (n))
 #define mem_unpoison(p, n)	__asan_unpoison_memory_region((p), (n))
