@@ -40,7 +40,8 @@ struct conf_source	*conf_source_replay(struct pool *, struct str record);
  * Another answer for a file of a replay (a renewed certificate); bytes must outlive it.  Its record
  * has the new answer.  False: the file was never asked for.
  */
-bool			 conf_source_replace(struct conf_source *, struct str path, struct str bytes);
+bool			 conf_source_replace(struct conf_source *, struct str path,
+			    struct str bytes);
 /*
  * Calls fn once per recorded file, in order of first reading: private keys and
  * password files too.  -T prints only struct conf's files.

@@ -3,8 +3,8 @@
  * the one it was read with has changed; it is tried once its stamp has stood still from one
  * look to the next, as files are not written at once.
  *
- *	file:  as loaded -stamp differs-> changed -stands still-> tried -usable-> as loaded
- *	                                     ^                      \-> told once; waits for a change
+ *	as loaded -stamp differs-> changed -stands still-> tried -usable-> as loaded
+ *	                              ^-- the next change --  \-> told once
  *
  * The stamps of a new configuration are unknown at first, so the first look
  * reads all files: what changed while it was loaded is not missed.

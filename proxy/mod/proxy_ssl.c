@@ -73,7 +73,8 @@ passwords_read(struct conf *cf, const struct upstream_ssl *ssl, struct vec *pass
 		return (0);
 	path = conf_path_in_folder(cf, ssl->password_file);
 	if (cf->source->read(cf->source, cf->temp, path, &bytes) != 0)
-		return (conf_error_errno(cf, errno, "open() \"" STR_FMT "\" failed", STR_ARG(path)));
+		return (conf_error_errno(cf, errno, "open() \"" STR_FMT "\" failed",
+		    STR_ARG(path)));
 	ssl_read_passwords(bytes, passwords, cf->temp);
 	return (0);
 }
@@ -88,10 +89,11 @@ certificate_load(struct conf *cf, struct ssl_loader *l, const struct upstream_ss
 	if (ssl->certificate == NULL || tpl_text(ssl->certificate).n == 0)
 		return (0);
 	if (ssl->certificate_key == NULL)
-		return (ssl_refuse(cf, "no \"proxy_ssl_certificate_key\" is defined for certificate \""
-		    STR_FMT "\"", STR_ARG(tpl_text(ssl->certificate))));
+		return (ssl_refuse(cf, "no \"proxy_ssl_certificate_key\" is defined for "
+		    "certificate \"" STR_FMT "\"", STR_ARG(tpl_text(ssl->certificate))));
 	if (!tpl_is_literal(ssl->certificate) || !tpl_is_literal(ssl->certificate_key))
-		return (conf_error(cf, "variables in \"proxy_ssl_certificate\" are not implemented"));
+		return (conf_error(cf,
+		    "variables in \"proxy_ssl_certificate\" are not implemented"));
 	if (passwords_read(cf, ssl, &passwords) != 0)
 		return (-1);
 	key = conf_path_in_folder(cf, tpl_text(ssl->certificate_key));

@@ -61,8 +61,8 @@ client_judge(struct request *r, SSL *ssl, unsigned verify)
 static unsigned
 misdirected(struct request *r)
 {
-	request_log(r, LOG_INFO, 0, "client attempted to request the server name different from the "
-	    "one that was negotiated");
+	request_log(r, LOG_INFO, 0, "client attempted to request the server name different from "
+	    "the one that was negotiated");
 	return (421);
 }
 
@@ -188,6 +188,13 @@ zone_declare(struct conf *cf, struct str name, uint64_t size)
 	return (0);
 }
 
+static int
+cache_refuse(struct conf *cf, unsigned i)
+{
+	return (conf_error_at(cf, i, "invalid session cache \"" STR_FMT "\"",
+	    STR_ARG(cf->words[i].text)));
+}
+
 /* "shared:NAME:SIZE" */
 static int
 cache_shared_set(struct conf *cf, unsigned i, struct ssl_cache_choice *choice)
@@ -197,7 +204,7 @@ cache_shared_set(struct conf *cf, unsigned i, struct ssl_cache_choice *choice)
 	uint64_t size;
 
 	if (colon == SIZE_MAX || colon == 0 || !str_to_size(str_skip(name, colon + 1), &size))
-		return (conf_error_at(cf, i, "invalid session cache \"" STR_FMT "\"", STR_ARG(word)));
+		return (cache_refuse(cf, i));
 	if (size < ZONE_MIN)
 		return (conf_error_at(cf, i, "session cache \"" STR_FMT "\" is too small",
 		    STR_ARG(word)));
@@ -225,14 +232,12 @@ cache_set(struct conf *cf, const struct conf_row *row, void *field)
 		} else if (str_starts(word, STR("builtin:"))) {
 			choice->builtin = true;
 			if (!str_to_uint(str_skip(word, 8), INT32_MAX, &choice->builtin_count))
-				return (conf_error_at(cf, i, "invalid session cache \"" STR_FMT "\"",
-				    STR_ARG(word)));
+				return (cache_refuse(cf, i));
 		} else if (str_starts(word, STR("shared:"))) {
 			if (cache_shared_set(cf, i, choice) != 0)
 				return (-1);
 		} else {
-			return (conf_error_at(cf, i, "invalid session cache \"" STR_FMT "\"",
-			    STR_ARG(word)));
+			return (cache_refuse(cf, i));
 		}
 	}
 	return (0);
@@ -278,7 +283,8 @@ static const struct conf_row ssl_rows[] = {
 	    .offset = offsetof(struct ssl_settings, session_cache), .dflt = "none" },
 	ROW("ssl_session_timeout", CTX_TLS, conf_sec, session_timeout, .dflt = "5m"),
 	ROW("ssl_session_tickets", CTX_TLS, conf_flag, session_tickets, .dflt = "on"),
-	ROW("ssl_session_ticket_key", CTX_TLS, conf_strs, session_ticket_keys, .flags = CONF_REPEAT),
+	ROW("ssl_session_ticket_key", CTX_TLS, conf_strs, session_ticket_keys,
+	    .flags = CONF_REPEAT),
 	ROW("ssl_verify_client", CTX_TLS, conf_enum, verify, .param = verify_names, .dflt = "off"),
 	ROW("ssl_verify_depth", CTX_TLS, conf_uint, verify_depth, .dflt = "1"),
 	ROW("ssl_client_certificate", CTX_TLS, conf_str, client_certificate),
@@ -305,8 +311,8 @@ pairs_check(struct conf *cf, const struct ssl_settings *s)
 	struct str cert;
 
 	if (s->ssl.on && certs == 0 && !s->reject_handshake)
-		return (ssl_refuse(cf, "no \"ssl_certificate\" is defined for the \"ssl\" directive in "
-		    STR_FMT ":%u", STR_ARG(s->ssl.file), s->ssl.line));
+		return (ssl_refuse(cf, "no \"ssl_certificate\" is defined for the \"ssl\" "
+		    "directive in " STR_FMT ":%u", STR_ARG(s->ssl.file), s->ssl.line));
 	if (keys >= certs)
 		return (0);
 	if (s->ssl.on && keys == 0)

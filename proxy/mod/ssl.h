@@ -92,7 +92,7 @@ struct ssl_zone {
 struct ssl_main {
 	struct vec sets;		/* struct ssl_set *: what renewal watches */
 	struct vec zones;		/* struct ssl_zone: shared session caches */
-	struct ssl_ctx_st *common;	/* of servers that say nothing of their own; NULL before the first */
+	struct ssl_ctx_st *common;	/* of servers that say nothing of their own; NULL: none yet */
 };
 
 #define SSL_TRUST_SIZE	32
@@ -107,8 +107,9 @@ struct ssl_site {
 	bool tickets;
 	bool dynamic;
 	size_t record_max;
-	unsigned char trust[SSL_TRUST_SIZE];	/* digest of what decides which clients are believed */
-	unsigned char identity[SSL_TRUST_SIZE];	/* the same and the certificates: sessions' context */
+	/* Digests of what decides which clients are believed; of that and the certificates. */
+	unsigned char trust[SSL_TRUST_SIZE];
+	unsigned char identity[SSL_TRUST_SIZE];	/* the context of sessions */
 	char *groups;				/* as OpenSSL spells them; NULL: its own choice */
 	struct ssl_cache *cache;		/* NULL: none */
 	struct ssl_ticket_keys *keys;
@@ -124,7 +125,8 @@ extern struct module ssl_module;
  * server->tls by its settings.  The context is freed with cf->pool.  NULL after the reason was
  * logged.
  */
-struct ssl_ctx_st	*ssl_context_new(struct conf *, const struct server *, struct ssl_settings *);
+struct ssl_ctx_st	*ssl_context_new(struct conf *, const struct server *,
+			    struct ssl_settings *);
 /* The site of a context, or of the context a connection uses now. */
 const struct ssl_site	*ssl_site_of_context(const struct ssl_ctx_st *);
 const struct ssl_site	*ssl_site_of(const struct ssl_st *);

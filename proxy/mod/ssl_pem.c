@@ -233,7 +233,7 @@ ssl_read_passwords(struct str bytes, struct vec *passwords, struct pool *pool)
 
 /* --- authorities and revocations --- */
 
-/* Each certificate and list of the file into the context's store; how many, -1 when one is broken. */
+/* Certificates and lists of the file go to the context's store; how many, -1: one is broken. */
 static int
 store_add(SSL_CTX *ctx, BIO *bio)
 {

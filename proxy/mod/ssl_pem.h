@@ -30,7 +30,8 @@ struct ssl_loader {
 };
 
 /* "data:..." stands for the bytes behind it, here and for keys. */
-int	ssl_load_certificate(struct ssl_loader *, struct str path) __attribute__((warn_unused_result));
+int	ssl_load_certificate(struct ssl_loader *, struct str path)
+	    __attribute__((warn_unused_result));
 /* passwords: struct str, each is tried. */
 int	ssl_load_key(struct ssl_loader *, struct str path, const struct vec *passwords)
 	    __attribute__((warn_unused_result));
@@ -48,7 +49,7 @@ void	ssl_loader_fini(struct ssl_loader *);
 void	ssl_read_passwords(struct str bytes, struct vec *passwords, struct pool *);
 /* OpenSSL's queue as: what "path" failed (SSL: ...). */
 int	ssl_load_failed(struct ssl_loader *, const char *call, struct str path);
-/* Bytes of a file.  -1: OpenSSL's queue says why, as if it had opened the file (mode: its fopen()'s). */
+/* A file.  -1: OpenSSL's queue says why, as if it had opened it (mode: fopen()'s). */
 int	ssl_read_file(struct ssl_loader *, struct str path, const char *mode, struct str *bytes)
 	    __attribute__((warn_unused_result));
 

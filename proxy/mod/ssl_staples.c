@@ -12,7 +12,7 @@
 #include "mod/ssl_staples.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -286,6 +286,19 @@ ssl_staple_file_check(struct ssl_loader *l, struct str path)
 
 /* --- from a responder --- */
 
+/* nginx's warnings: the site goes on without the staple. */
+static void __attribute__((format(printf, 2, 3)))
+staple_ignored(struct conf *cf, const char *format, ...)
+{
+	char text[SSL_WHY_MAX];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	log_write(cf->log, LOG_WARN, 0, 0, "\"ssl_stapling\" ignored, %s", text);
+}
+
 /* Where a responder is; false: "ssl_stapling" is ignored for this certificate, which was said. */
 static bool
 responder_find(struct conf *cf, struct str url, struct str cert, struct staple_question *q)
@@ -296,9 +309,8 @@ responder_find(struct conf *cf, struct str url, struct str cert, struct staple_q
 	size_t slash;
 
 	if (!str_starts_ci(url, STR("http://"))) {
-		log_write(cf->log, LOG_WARN, 0, 0, "\"ssl_stapling\" ignored, invalid URL prefix in "
-		    "OCSP responder \"" STR_FMT "\" in the certificate \"" STR_FMT "\"",
-		    STR_ARG(url), STR_ARG(cert));
+		staple_ignored(cf, "invalid URL prefix in OCSP responder \"" STR_FMT "\" in the "
+		    "certificate \"" STR_FMT "\"", STR_ARG(url), STR_ARG(cert));
 		return (false);
 	}
 	host = str_skip(url, 7);
@@ -310,9 +322,8 @@ responder_find(struct conf *cf, struct str url, struct str cert, struct staple_q
 	(void)snprintf(q->host, sizeof(q->host), STR_FMT, STR_ARG(host));
 	error = addr_resolve(cf->temp, host, 80, &addrs);
 	if (error != NULL) {
-		log_write(cf->log, LOG_WARN, 0, 0, "\"ssl_stapling\" ignored, %s in OCSP responder \""
-		    STR_FMT "\" in the certificate \"" STR_FMT "\"", error, STR_ARG(url),
-		    STR_ARG(cert));
+		staple_ignored(cf, "%s in OCSP responder \"" STR_FMT "\" in the certificate \""
+		    STR_FMT "\"", error, STR_ARG(url), STR_ARG(cert));
 		return (false);
 	}
 	q->addr = *vec_at(&addrs, struct addr, 0);
@@ -333,8 +344,8 @@ responder_of(struct conf *cf, X509 *cert, struct str path, struct str configured
 	if (urls != NULL && sk_OPENSSL_STRING_num(urls) > 0)
 		found = responder_find(cf, str_from(sk_OPENSSL_STRING_value(urls, 0)), path, q);
 	else
-		log_write(cf->log, LOG_WARN, 0, 0, "\"ssl_stapling\" ignored, no OCSP responder URL in "
-		    "the certificate \"" STR_FMT "\"", STR_ARG(path));
+		staple_ignored(cf, "no OCSP responder URL in the certificate \"" STR_FMT "\"",
+		    STR_ARG(path));
 	X509_email_free(urls);
 	return (found);
 }
@@ -436,8 +447,8 @@ staples_add(struct ssl_staples *staples, struct conf *cf, struct ssl_loader *l, 
 	SSL_CTX_get0_chain_certs(l->ctx, &chain);
 	issuer = issuer_of(l, cert, chain);
 	if (issuer == NULL) {
-		log_write(cf->log, LOG_WARN, 0, 0, "\"ssl_stapling\" ignored, issuer certificate not "
-		    "found for certificate \"" STR_FMT "\"", STR_ARG(l->paths[i]));
+		staple_ignored(cf, "issuer certificate not found for certificate \"" STR_FMT "\"",
+		    STR_ARG(l->paths[i]));
 		return;
 	}
 	if (responder_of(cf, cert, l->paths[i], settings->stapling_responder, &question) &&

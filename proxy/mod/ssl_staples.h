@@ -19,7 +19,7 @@
 struct ssl_settings;
 struct ssl_staples;
 
-/* Of the certificates the loader has loaded into its context, whose callback is set.  NULL: loader->why. */
+/* Of the certificates in the loader's context, whose callback is set.  NULL: loader->why. */
 struct ssl_staples	*ssl_staples_new(struct conf *, struct ssl_loader *,
 			    const struct ssl_settings *);
 void			 ssl_staples_free(struct ssl_staples *);	/* NULL is allowed */
@@ -35,7 +35,7 @@ struct staple_question {
 	char host[256];
 	char path[4096];		/* with the request in it */
 };
-/* An answer's body arrived: judged, and kept if it is good.  NULL, or why it is not (static or in room). */
+/* An answer came: judged, and kept if it is good.  NULL, or why it is not (static or in room). */
 const char	*staple_take_answer(struct staple *, struct str der, char *room, size_t size);
 /* The next try is later. */
 void		 staple_failed(struct staple *);

@@ -25,7 +25,7 @@ struct ssl_ticket_keys	*ssl_ticket_keys_shared(void);
 struct ssl_ticket_keys	*ssl_ticket_keys_new(void);
 /* False: the size is neither of the two. */
 bool			 ssl_ticket_keys_add(struct ssl_ticket_keys *, struct str bytes);
-void			 ssl_ticket_keys_free(struct ssl_ticket_keys *);	/* NULL is allowed */
+void			 ssl_ticket_keys_free(struct ssl_ticket_keys *);	/* NULL: nothing */
 
 /* The callback of a context whose site (ssl.h) has the keys. */
 void			 ssl_tickets_use(struct ssl_ctx_st *);

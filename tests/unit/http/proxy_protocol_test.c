@@ -3,7 +3,8 @@
 #include "http/proxy_protocol.h"
 
 #define SIGNATURE	"\r\n\r\n\0\r\nQUIT\n"
-#define INET		"\300\0\2\7\306\63\144\11\22\147\1\273"	/* 192.0.2.7 198.51.100.9 4711 443 */
+/* 192.0.2.7 198.51.100.9 4711 443 */
+#define INET		"\300\0\2\7\306\63\144\11\22\147\1\273"
 
 static const struct {
 	struct str bytes;
@@ -33,8 +34,8 @@ static const struct {
 	{ STR("PROXY TCP4 192.0.2.7 198.51.100.9 65536 443\r\n"), -1, "" },
 	{ STR("PROXY TCP4 192.0.2.7 198.51.100.9 -1 443\r\n"), -1, "" },
 	{ STR("PROXY UNIX /a /b 1 2\r\n"), -1, "" },
-	{ STR("PROXY UNKNOWN 12345678901234567890123456789012345678901234567890123456789012345678901"
-	    "23456789012345678901234567890\r\n"), -1, "" },
+	{ STR("PROXY UNKNOWN 1234567890123456789012345678901234567890123456789012345678901234567"
+	    "890123456789012345678901234567890\r\n"), -1, "" },
 
 	{ STR(SIGNATURE "\x21\x11\0\x0c" INET), 28, "192.0.2.7:4711" },
 	{ STR(SIGNATURE "\x21\x11\0\x0c" INET "more"), 28, "192.0.2.7:4711" },
@@ -88,7 +89,8 @@ START_TEST(pieces)
 	for (size_t n = 0; n < rows[_i].bytes.n; n++) {
 		ssize_t length = proxy_protocol_parse(rows[_i].bytes.p, n, &p);
 
-		ck_assert_msg(length == 0 || length == rows[_i].length, "%zu bytes: %zd", n, length);
+		ck_assert_msg(length == 0 || length == rows[_i].length, "%zu bytes: %zd", n,
+		    length);
 		p = (struct proxied_connection){ 0 };
 	}
 }
