@@ -5,6 +5,7 @@
  *	connecting -> sending -> reading to the end -> judged
  *	     \------------\----------\-> failed: said, tried again later
  */
+#define _GNU_SOURCE	/* strerrordesc_np */
 #include "mod/ssl_responder.h"
 
 #include <errno.h>
@@ -50,8 +51,12 @@ responder_end(struct responder *a)
 static void
 responder_fail(struct responder *a, int error, const char *what)
 {
-	log_main(LOG_ERR, error, "%s while requesting certificate status, responder: %s", what,
-	    a->host);
+	char cause[128] = "";
+
+	if (error != 0)
+		(void)snprintf(cause, sizeof(cause), " (%d: %s)", error, strerrordesc_np(error));
+	log_main(LOG_ERR, 0, "%s%s while requesting certificate status, responder: %s", what,
+	    cause, a->host);
 	staple_failed(a->staple);
 	responder_end(a);
 }

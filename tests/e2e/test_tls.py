@@ -531,6 +531,25 @@ def test_stapling_responder(own, certs, verify):
 
 
 @pytest.mark.wproxy_only
+def test_stapling_unanswered(own, certs):
+    """A responder that never answers, one that is not there: served all the same, and stopped cleanly."""
+    silent = socket.create_server(("127.0.0.1", 0))
+    closed = socket.create_server(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in (silent, closed)]
+    closed.close()
+    for port in ports:
+        one = own.server("server { listen @host@:@port@ ssl; ssl_certificate @a.pem@; ssl_certificate_key @a.key@;"
+                         " ssl_stapling on; ssl_trusted_certificate @ca@; ssl_stapling_responder http://127.0.0.1:@to@/;"
+                         " return 200 ok; }", names=dict(certs.names(), to=port))
+        assert staple_of(one.address()) is None
+        if port == ports[1]:
+            one.wait_logged("connect() failed (111: Connection refused) while requesting certificate status")
+        assert tls_fetch(one.address()).text == "ok"
+        one.stop()
+    silent.close()
+
+
+@pytest.mark.wproxy_only
 def test_stapling_refused(own, certs):
     """An answer that is not good for us is not stapled, and the log says why."""
     leaf = certs.ca.issue("revoked.test", extra=["authorityInfoAccess=OCSP;URI:http://127.0.0.1:1/"])
