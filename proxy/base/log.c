@@ -126,7 +126,8 @@ file_failed(struct log_file *file, int err)
 		return;
 	dprintf(STDERR_FILENO, "wproxy: write() to \"%s\" failed (%d: %s)\n", file->path, err,
 	    strerror(err));
-	log_main(LOG_ALERT, err, "write() to \"%s\" failed", file->path);
+	if (log_default() != &stderr_log)	/* then it was said there just now */
+		log_main(LOG_ALERT, err, "write() to \"%s\" failed", file->path);
 }
 
 /* Never fatal: what cannot be written is lost. */
