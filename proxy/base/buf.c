@@ -12,7 +12,7 @@
 
 #define FREE_NODES_MAX	1024
 #define FREE_BLOCKS_MAX	256
-#define PLENTY_BLOCKS	512		/* 8 MiB a thread */
+#define PLENTY_BLOCKS	256		/* 4 MiB a thread */
 #define PACKED_MAX	(BLOCK_SIZE / 4)	/* a smaller piece is not worth a block */
 
 static _Thread_local struct {

@@ -13,6 +13,11 @@
 #include "http/deflate.h"
 
 #define GZIP_WINDOW	16		/* added to the window bits: gzip wrapper */
+#define WINDOW_MAX	15
+#define MEM_LEVEL_MAX	8		/* with that window: 256 KiB a stream */
+#define WINDOW_SMALL	11
+#define MEM_LEVEL_SMALL	4		/* 16 KiB */
+#define LIVE_MANY	16		/* streams of a thread; then they are made small */
 #define INFLATE_TURN	(256 * 1024)	/* output of one call: a small body may be a huge one */
 
 /* Where output goes: the block that is filled across calls. */
@@ -26,6 +31,8 @@ struct deflate {
 	struct sink sink;
 	bool done;
 };
+
+static _Thread_local unsigned live;	/* struct deflate */
 
 struct inflate {
 	z_stream z;
@@ -102,6 +109,15 @@ source_open(const struct chain *in, char *space, size_t room, const char **p)
 	return (n);
 }
 
+static void
+deflate_drop(void *arg)
+{
+	struct deflate *d = arg;
+
+	sink_drop(&d->sink);
+	live--;
+}
+
 struct deflate *
 deflate_new(struct pool *pool, int level, int window_bits, int mem_level)
 {
@@ -114,8 +130,23 @@ deflate_new(struct pool *pool, int level, int window_bits, int mem_level)
 	if (deflateInit2(&d->z, level, Z_DEFLATED, window_bits + GZIP_WINDOW, mem_level,
 	    Z_DEFAULT_STRATEGY) != Z_OK)
 		return (NULL);
-	pool_cleanup(pool, sink_drop, &d->sink);
+	pool_cleanup(pool, deflate_drop, d);
+	live++;
 	return (d);
+}
+
+struct deflate *
+deflate_new_for(struct pool *pool, int level, int64_t length)
+{
+	int window = live < LIVE_MANY ? WINDOW_MAX : WINDOW_SMALL;
+	int mem_level = live < LIVE_MANY ? MEM_LEVEL_MAX : MEM_LEVEL_SMALL;
+
+	/* nginx's rule: the window need not be larger than the body. */
+	while (length >= 0 && length < (1 << (window - 1)) - 262 && mem_level > 1) {
+		window--;
+		mem_level--;
+	}
+	return (deflate_new(pool, level, window, mem_level));
 }
 
 /* Runs zlib over the input it has until that is used up and, for a flush, all is out. */

@@ -44,6 +44,8 @@ bool	session_is_full(const struct request *);
 void	session_await_drain(const struct request *);
 /* Bytes queued for the client and not taken by its socket. */
 uint64_t	session_queued(const struct request *);
+/* The client's socket is full: what is queued goes out when an event says that there is room. */
+bool		session_is_blocked(const struct request *);
 /* The request's side of a tunnel is over: the session ends. */
 void	session_tunnel_done(struct request *);
 /* The client conn, for $remote_addr, TLS variables; NULL for a null session. */

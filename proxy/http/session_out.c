@@ -17,6 +17,7 @@
 #define OUT_FULL	(64 * 1024)	/* stop producing above this */
 #define OUT_LOW		(16 * 1024)	/* go on below this */
 #define OUT_GATHER	(32 * 1024)	/* write without being asked to */
+#define OUT_GATHER_SCARCE (8 * 1024)	/* the same while blocks are scarce */
 #define NAGLE_MATTERS	1400		/* bytes: what may go out in several segments */
 
 void
@@ -46,6 +47,12 @@ session_await_drain(const struct request *r)
 {
 	if (r->session != NULL)
 		r->session->was_full = true;
+}
+
+bool
+session_is_blocked(const struct request *r)
+{
+	return (r->session != NULL && r->session->blocked);
 }
 
 uint64_t
@@ -232,7 +239,7 @@ session_send_body(struct request *r, struct chain *body, unsigned flags)
 		return (0);
 	}
 	if (!s->blocked && !timer_is_armed(&s->rate_timer) &&
-	    (flags != 0 || s->out.bytes >= OUT_GATHER))
+	    (flags != 0 || s->out.bytes >= (block_is_scarce() ? OUT_GATHER_SCARCE : OUT_GATHER)))
 		session_flush(s);
 	if (s->failed)
 		return (-1);

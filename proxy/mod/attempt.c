@@ -429,7 +429,8 @@ static void
 attempt_read_head(struct attempt *a)
 {
 	for (;;) {
-		ssize_t n = conn_recv_chain(a->backend.conn, &a->pump.in, HEAD_READ);
+		ssize_t n = conn_recv_chain(a->backend.conn, &a->pump.in,
+		    block_is_scarce() ? BLOCK_SIZE : HEAD_READ);
 
 		if (n == CONN_AGAIN)
 			return;

@@ -274,7 +274,7 @@ gzip_start(struct request *r, void **state)
 		return (FILTER_SKIP);
 	gzip = pool_new_object(r->pool, struct gzip_state);
 	if (!gzip_keep(r, r->out.file, (unsigned)conf->level, &gzip->kept)) {
-		gzip->deflate = deflate_new(r->pool, (int)conf->level, 15, 8);
+		gzip->deflate = deflate_new_for(r->pool, (int)conf->level, r->out.length);
 		if (gzip->deflate == NULL)
 			return (FILTER_SKIP);
 	}

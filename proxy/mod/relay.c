@@ -21,6 +21,7 @@
 
 #define READ_AHEAD_FLOOR	(16u * 1024)
 #define READ_AHEAD_STEP		(64u * 1024)
+#define READ_AHEAD_FLOORS	4		/* this part of the total is for floors */
 #define READ_MOST		(256u * 1024)
 #define BUFFERED_FLUSH		4096		/* nginx sends when a buffer is full */
 #define SPOOL_PIECE		(64u * 1024)
@@ -48,7 +49,8 @@ read_ahead_reserve(struct relay *relay, uint64_t window)
 	if (relay->reserved + READ_AHEAD_STEP > window ||
 	    relay->reserved + READ_AHEAD_STEP > total / active)
 		return (false);
-	if (atomic_fetch_add(&read_ahead.used, READ_AHEAD_STEP) + READ_AHEAD_STEP > total) {
+	if (atomic_fetch_add(&read_ahead.used, READ_AHEAD_STEP) + READ_AHEAD_STEP >
+	    total - total / READ_AHEAD_FLOORS) {
 		atomic_fetch_sub(&read_ahead.used, READ_AHEAD_STEP);
 		return (false);
 	}

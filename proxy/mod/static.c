@@ -14,11 +14,14 @@
 #include "mod/modules.h"
 
 #define PUMP_CHUNK	(64 * 1024)
+#define PUMP_TURN	(4 * PUMP_CHUNK)	/* then others have their turn: gzip takes its time */
 
 /* An answer that a filter reads (gzip): piece by piece, as the client takes it. */
 struct static_pump {
+	struct request *r;
 	struct file *file;
 	uint64_t offset;
+	struct task more;	/* goes on next turn */
 };
 
 /* For EACCES: the first folder on the way that may not be entered, which is what people need to know. */
@@ -68,24 +71,49 @@ static_directory(struct request *r)
 	return (request_answer_redirect(r, 301, pool_concat(r->pool, 4, parts)));
 }
 
-/* Writes until the client's side is full or all is written. */
+/* Has the client enough to do?  Less is queued for it while many wait. */
+static bool
+static_pump_is_full(struct request *r)
+{
+	if (resp_is_full(r))
+		return (true);
+	if (!block_is_scarce() || !session_is_blocked(r))
+		return (false);
+	session_await_drain(r);
+	return (true);
+}
+
+/* Writes until the client's side is full, all is written, or it has been enough for one turn. */
 static void
 static_pump_run(struct request *r)
 {
 	struct static_pump *pump = r->holder.arg;
 	struct file *file = pump->file;
+	uint64_t stop = pump->offset + PUMP_TURN;
 
-	while (!resp_is_full(r)) {
+	task_cancel(&pump->more);
+	while (!static_pump_is_full(r)) {
 		uint64_t left = file->size - pump->offset;
-		uint64_t n = left < PUMP_CHUNK ? left : PUMP_CHUNK;
+		uint64_t most = block_is_scarce() ? BLOCK_SIZE : PUMP_CHUNK;
+		uint64_t n = left < most ? left : most;
 		struct chain body = { 0 };
 
+		if (pump->offset >= stop) {
+			loop_ready(r->thread->loop, &pump->more);
+			return;
+		}
 		owner_hold(&file->owner);
 		chain_add_file(&body, file->fd, (off_t)pump->offset, n, &file->owner);
 		pump->offset += n;
 		if (resp_write(r, &body, n == left ? SEND_LAST : 0) != 0 || n == left)
 			return;
 	}
+}
+
+static void
+static_pump_more(struct task *task)
+{
+	static_pump_run(list_item(task, struct static_pump, more)->r);
 }
 
 static const struct request_events static_events = { .on_drain = static_pump_run };
@@ -96,6 +124,7 @@ static_pump_cancel(struct request *r, void *arg)
 	struct static_pump *pump = arg;
 
 	(void)r;
+	task_cancel(&pump->more);
 	owner_drop(&pump->file->owner);
 }
 
@@ -104,7 +133,9 @@ static_pump_start(struct request *r, struct file *file)
 {
 	struct static_pump *pump = pool_new_object(r->pool, struct static_pump);
 
+	pump->r = r;
 	pump->file = file;
+	pump->more.run = static_pump_more;
 	request_wait(r, static_pump_cancel, pump);
 	r->events = &static_events;
 	static_pump_run(r);
