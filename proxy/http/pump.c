@@ -7,7 +7,7 @@
 #include "http/pump.h"
 
 #define PUMP_READ_MAX	(256u * 1024)
-#define PUMP_TURN_MAX	(1024u * 1024)	/* then the others have their turn */
+#define PUMP_TURN_MAX	(256u * 1024)	/* then the others have their turn */
 
 /* 0, 1: complete, -1: malformed. */
 static int
