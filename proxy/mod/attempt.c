@@ -22,7 +22,7 @@
 #include "net/tls.h"
 
 #define ATTEMPT_MAGIC	0x41545450u
-#define HEAD_READ	(16u * 1024)
+#define HEAD_READ	(64u * 1024)
 #define NAGLE_MATTERS	1400		/* bytes: what may go out in several segments */
 #define DISCARD_MAX	(1024u * 1024)
 #define LONG_BODY	(32u * 1024)	/* the head is not left in its block then */

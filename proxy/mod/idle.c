@@ -19,6 +19,8 @@
 
 #define IDLE_MAGIC	0x49444c45u
 #define SPARE_MAX	256
+#define BURST		4	/* times the limit may be kept for a moment ... */
+#define BURST_MS	1000	/* ... so long: a turn ends many answers before it begins many requests */
 #define KEEPS_AFTER	50	/* ms: who closes after each answer has done so by then */
 
 struct idle_pool;
@@ -30,6 +32,7 @@ struct idle_conn {
 	struct peer *peer;		/* one reference */
 	struct backend backend;
 	uint64_t deadline;		/* monotonic ms */
+	uint64_t limit;			/* how many may stay for longer than a moment */
 };
 
 struct idle_pool {
@@ -98,19 +101,28 @@ idle_on_event(struct conn *conn, unsigned events, void *arg)
 	idle_close(c);
 }
 
+/* The one unused longest goes first when there are too many. */
+static uint64_t
+idle_deadline(const struct idle_conn *c)
+{
+	uint64_t soon = c->backend.idle_since + BURST_MS;
+
+	return (c->pool->count > c->limit && soon < c->deadline ? soon : c->deadline);
+}
+
 static void
 idle_timer_arm(struct idle_pool *pool)
 {
 	const struct idle_conn *last;
-	uint64_t now = clock_mono_ms();
+	uint64_t now = clock_mono_ms(), due;
 
 	if (list_is_empty(&pool->conns)) {
 		timer_cancel(&pool->timer);
 		return;
 	}
 	last = list_item(pool->conns.prev, struct idle_conn, link);
-	timer_arm(pool->loop, &pool->timer, last->deadline > now ? last->deadline - now : 1,
-	    pool->timer.fire);
+	due = idle_deadline(last);
+	timer_arm(pool->loop, &pool->timer, due > now ? due - now : 1, pool->timer.fire);
 }
 
 static void
@@ -119,11 +131,12 @@ idle_expire(struct timer *timer)
 	struct idle_pool *pool = list_item(timer, struct idle_pool, timer);
 	uint64_t now = clock_mono_ms();
 
-	LIST_EACH_SAFE(&pool->conns, it, after) {
-		struct idle_conn *c = list_item(it, struct idle_conn, link);
+	while (!list_is_empty(&pool->conns)) {
+		struct idle_conn *last = list_item(pool->conns.prev, struct idle_conn, link);
 
-		if (c->deadline <= now)
-			idle_close(c);
+		if (idle_deadline(last) > now)
+			break;
+		idle_close(last);
 	}
 	idle_timer_arm(pool);
 }
@@ -257,7 +270,7 @@ idle_put(struct http_thread *owner, struct peer *peer, const struct backend *bac
 		pool->thread->spare_count--;
 	c = spare != NULL ? list_item(spare, struct idle_conn, link) : xcalloc(1, sizeof(*c));
 	*c = (struct idle_conn){ .magic = IDLE_MAGIC, .pool = pool, .peer = peer,
-		.backend = *backend };
+		.backend = *backend, .limit = limits->connections };
 	c->backend.idle_since = clock_mono_ms();
 	c->deadline = c->backend.idle_since + limits->timeout;
 	list_init(&c->link);
@@ -265,9 +278,9 @@ idle_put(struct http_thread *owner, struct peer *peer, const struct backend *bac
 	pool->count++;
 	conn_set_handler(c->backend.conn, idle_on_event, c);
 	conn_watch(c->backend.conn);
-	while (pool->count > limits->connections)
+	if (pool->count > limits->connections * BURST)
 		idle_close(list_item(pool->conns.prev, struct idle_conn, link));
-	if (!timer_is_armed(&pool->timer))
+	if (!timer_is_armed(&pool->timer) || pool->count == limits->connections + 1)
 		idle_timer_arm(pool);
 }
 
