@@ -463,9 +463,8 @@ def test_client_gone(streams):
     """A client that is cut off takes its back-end connection with it."""
     back = Backend(named(b"a"))
     one = streams("server { listen @host@:@port@; proxy_pass @back.a@; }", backs={"a": back})
-    wait_until(lambda: back.open == 0, 10, "the probe is over")
     conn = connect(one.address())
-    assert conn.recv(1) == b"a" and back.open == 1
+    assert conn.recv(1) == b"a" and back.open >= 1  # with the probe's, it may be two
     reset(conn)
     wait_until(lambda: back.open == 0, 2, "the back end hears of it")
 
@@ -766,13 +765,18 @@ def test_like_nginx(own):
         skip = len(one.read("access.log")), len(one.errors())
         got = []
         for port in ("echo", "two", "dead", "denied", "slow"):
-            with connect(one.address(port)) as conn, contextlib.suppress(OSError):
-                conn.sendall(b"words")
-                got.append((port, read_exactly(conn, 10)))
-                if port == "slow":
-                    got.append(read_all(conn))
-        wait_until(lambda: one.read("access.log")[skip[0]:].count("\n") == 5, 10, "five lines")
-        lines = sorted(one.read("access.log")[skip[0]:].splitlines())
+            words = b""
+            with connect(one.address(port)) as conn:
+                # A refused connection ends with FIN or, if the words came in time, with RST.
+                with contextlib.suppress(OSError):
+                    conn.sendall(b"words")
+                    words = read_exactly(conn, 10)
+                    if port == "slow":
+                        words += read_all(conn)
+            got.append((port, words))
+        # Lines of the connections that looked whether the server is up may come late.
+        wait_until(lambda: one.read("access.log")[skip[0]:].count("\n") >= 5, 10, "five lines")
+        lines = sorted(one.read("access.log")[skip[0]:].splitlines()[-5:])
         errors = [pair.plain(role, line.split(" ", 5)[5]) for line in
                   one.errors()[skip[1]:].splitlines() if "[error]" in line]
         seen[role] = (got, lines, errors)
