@@ -89,6 +89,7 @@ body_pass(struct request *r)
 	/* What was received and is not kept was streamed to somebody before. */
 	if (!r->refused && !r->body_lost && (r->body != NULL || r->body_received == 0))
 		return;
+	r->body_lost = true;
 	if (r->in.method != METHOD_HEAD) {
 		r->in.method = METHOD_GET;
 		r->in.method_name = STR("GET");

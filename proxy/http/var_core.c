@@ -188,7 +188,7 @@ get_content_length(struct request *r, const void *param, struct str name, struct
 	UNUSED(name);
 	if (field != NULL)
 		return (give_field(field, value));
-	if (r->in.framing.kind == FRAMING_CHUNKED && r->body_done)
+	if (r->in.framing.kind == FRAMING_CHUNKED && r->body_done && !r->body_lost)
 		return (give_uint(r, r->body_received, value));
 	return (false);
 }

@@ -39,7 +39,7 @@ class NameServer:
     def reply(self, query):
         labels, at = [], 12
         while query[at]:
-            labels.append(query[at + 1:at + 1 + query[at]].decode())
+            labels.append(query[at + 1:at + 1 + query[at]].decode("latin-1"))
             at += query[at] + 1
         name = ".".join(labels).lower()
         kind, = struct.unpack("!H", query[at + 1:at + 3])
