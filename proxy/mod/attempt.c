@@ -25,6 +25,7 @@
 #define HEAD_READ	(64u * 1024)
 #define NAGLE_MATTERS	1400		/* bytes: what may go out in several segments */
 #define DISCARD_MAX	(1024u * 1024)
+#define INTERIM_MAX	1000		/* answers to be skipped: a back end that sends nothing else is mad */
 #define LONG_BODY	(32u * 1024)	/* the head is not left in its block then */
 
 static void	attempt_on_event(struct conn *, unsigned, void *);
@@ -332,11 +333,13 @@ attempt_may_keep(const struct attempt *a, const struct fields *fields, const str
 	if (a->head.version < 11 ? !fields_has_token(fields, FIELD_CONNECTION, STR("keep-alive")) :
 	    fields_has_token(fields, FIELD_CONNECTION, STR("close")))
 		return (false);
-	if (a->plan->method != METHOD_HEAD || a->head.status == 204 || a->head.status == 304)
+	if (framing->kind != FRAMING_NONE)
 		return (true);
-	/* Back ends exist that send the body of HEAD all the same: not where there is none. */
+	/* Back ends exist that send the body of HEAD, or of a 204, all the same: not where there is none. */
 	length = fields_get(fields, FIELD_CONTENT_LENGTH);
-	return (length != NULL && str_eq(length->value, STR("0")));
+	if (length != NULL)
+		return (str_eq(length->value, STR("0")));
+	return (a->plan->method != METHOD_HEAD && fields_get(fields, FIELD_TRANSFER_ENCODING) == NULL);
 }
 
 /*
@@ -414,12 +417,21 @@ attempt_parse(struct attempt *a)
 			attempt_fail(a, ATTEMPT_INVALID);
 			return (true);
 		}
+		if ((size_t)n > a->plan->head_max) {	/* it came faster than piece by piece */
+			a->seen = (size_t)n;
+			attempt_fail(a, ATTEMPT_TOO_BIG);
+			return (true);
+		}
 		a->seen = 0;
 		if (a->head.status >= 200 || a->head.status == 101) {
 			attempt_on_head(a, (size_t)n);
 			return (true);
 		}
 		/* 100, 103: the client's part of the protocol is ours. */
+		if (++a->interim > INTERIM_MAX) {
+			attempt_fail(a, ATTEMPT_INVALID);
+			return (true);
+		}
 		chain_drop(&a->pump.in, (uint64_t)n);
 	}
 	return (false);

@@ -82,7 +82,8 @@ struct attempt {
 	/* What is read. */
 	struct pump pump;		/* from, decoder and in are the attempt's; the rest is the owner's */
 	struct framing_decoder decoder;
-	size_t seen;
+	size_t seen;			/* of a head that is not all there; of one that is too big */
+	unsigned interim;		/* 1xx answers before this one */
 	struct response_head head;	/* fields lie in the thread's scratch: valid inside on_head */
 	struct owner *head_owner;	/* keeps the bytes they point into */
 	bool keepalive;			/* the answer allows another request */

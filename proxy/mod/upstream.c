@@ -477,8 +477,8 @@ failure_log(struct upstream *u, enum attempt_failure failure)
 		upstream_log(u, LOG_ERR, 0, "upstream sent invalid header");
 		break;
 	case ATTEMPT_TOO_BIG:
-		upstream_log(u, LOG_ERR, 0, "upstream sent too big header (more than the %zu bytes of "
-		    "the buffer for it)", u->plan.head_max);
+		upstream_log(u, LOG_ERR, 0, "upstream sent too big header (%zu bytes or more, "
+		    "the buffer for it has %zu)", a->seen, u->plan.head_max);
 		break;
 	}
 }
