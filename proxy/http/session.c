@@ -454,7 +454,14 @@ session_event(struct conn *conn, unsigned events, void *arg)
 		s->gone_sent = s->conn->sent;
 		timer_arm(s->thread->loop, &s->gone_timer, HALF_CLOSE_MS, half_close_fire);
 	}
-	session_turn(s);
+	/*
+	 * A request begins when the events of this turn were seen: one of them may say that a kept
+	 * back-end connection has ended, or holds bytes that would be taken for its answer.
+	 */
+	if (s->state == SESSION_IDLE || s->state == SESSION_HEAD)
+		session_soon(s);
+	else
+		session_turn(s);
 }
 
 /* ---- the other operations ---- */
