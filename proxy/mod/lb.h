@@ -37,6 +37,22 @@ extern const struct lb_method lb_ip_hash;
 extern const struct lb_method lb_hash;
 extern const struct lb_method lb_random;
 
+/*
+ * Up to so many slots all are looked at for each pick, in nginx's order; of more only as many as
+ * it takes to find one, so that a pick among a thousand costs no more than one among ten.
+ */
+#define LB_SMALL	32
+
+/* The weights of the primary slots summed up, for who divides a number among them.  In the list's pool. */
+struct lb_weights {
+	unsigned count;
+	uint32_t total;
+	uint32_t upto[];	/* of the slots [0, i] */
+};
+struct lb_weights	*lb_weights_new(struct peer_list *);
+/* The slot that number at (< total) belongs to. */
+uint32_t		 lb_weights_find(const struct lb_weights *, uint32_t at);
+
 /* What a key is on the ring of "hash ... consistent". */
 uint32_t	lb_hash_of(struct str key);
 /* Smooth weighted round robin, where other methods have a tie or find nothing. */

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "base/pool.h"
 #include "http/tpl.h"
 #include "mod/lb.h"
@@ -14,9 +15,15 @@
 #define HASH_TRIES	20
 #define RING_POINTS	160
 
+/* A server as written: a name may stand for several slots, from the first to the last. */
+struct ring_server {
+	struct str name;
+	unsigned first, end;
+};
+
 struct ring_point {
 	uint32_t hash;
-	struct str server;
+	const struct ring_server *server;
 };
 
 struct ring {
@@ -72,7 +79,7 @@ point_compare(const void *a, const void *b)
 }
 
 static void
-ring_add(struct ring *ring, const struct peer_slot *slot)
+ring_add(struct ring *ring, const struct peer_slot *slot, const struct ring_server *server)
 {
 	uint32_t base = server_crc(slot->server), hash = 0;
 
@@ -81,30 +88,51 @@ ring_add(struct ring *ring, const struct peer_slot *slot)
 			(unsigned char)(hash >> 16), (unsigned char)(hash >> 24) };
 
 		hash = ~crc_update(base, previous, sizeof(previous));
-		ring->points[ring->count++] = (struct ring_point){ hash, slot->server };
+		ring->points[ring->count++] = (struct ring_point){ hash, server };
 	}
 }
 
-static void *
-hash_init(struct peer_list *list, const void *arg)
+/* The server that a slot is of, which from now on reaches up to it. */
+static struct ring_server *
+ring_server_of(struct peer_list *list, struct hash *servers, unsigned i)
 {
-	const struct lb_hash_conf *conf = arg;
+	struct ring_server **server = (struct ring_server **)hash_slot(servers, list->slots[i].server);
+
+	if (*server == NULL) {
+		*server = pool_new_object(list->pool, struct ring_server);
+		(*server)->name = list->slots[i].server;
+		(*server)->first = i;
+	}
+	(*server)->end = i + 1;
+	return (*server);
+}
+
+static struct ring *
+ring_new(struct peer_list *list)
+{
+	struct hash *servers = hash_new(list->pool, false);
 	struct ring *ring;
 	size_t room = 0, kept = 0;
 
-	if (!conf->consistent)
-		return (NULL);
 	for (unsigned i = 0; i < list->primary; i++)
 		room += list->slots[i].options.weight * RING_POINTS;
 	ring = pool_zalloc(list->pool, sizeof(*ring) + room * sizeof(ring->points[0]));
 	for (unsigned i = 0; i < list->primary; i++)
-		ring_add(ring, &list->slots[i]);
+		ring_add(ring, &list->slots[i], ring_server_of(list, servers, i));
 	qsort(ring->points, ring->count, sizeof(ring->points[0]), point_compare);
 	for (size_t i = 0; i < ring->count; i++)
 		if (kept == 0 || ring->points[kept - 1].hash != ring->points[i].hash)
 			ring->points[kept++] = ring->points[i];
 	ring->count = kept;
 	return (ring);
+}
+
+static void *
+hash_init(struct peer_list *list, const void *arg)
+{
+	const struct lb_hash_conf *conf = arg;
+
+	return (conf->consistent ? (void *)ring_new(list) : lb_weights_new(list));
 }
 
 uint32_t
@@ -142,7 +170,9 @@ ring_find(const struct ring *ring, uint32_t hash)
 static bool
 slot_is_of(const struct peer_choice *choice, unsigned i, const void *server)
 {
-	return (str_eq(choice->list->slots[i].server, *(const struct str *)server));
+	const struct ring_server *wanted = server;
+
+	return (str_eq(choice->list->slots[i].server, wanted->name));
 }
 
 static uint32_t
@@ -152,8 +182,8 @@ ring_pick(struct peer_choice *choice, unsigned from, unsigned to)
 	size_t at = ring_find(ring, choice->hash);
 
 	for (unsigned try = 0; ring->count > 0 && try < HASH_TRIES; try++) {
-		uint32_t slot = lb_next_of(choice, from, to, slot_is_of,
-		    &ring->points[(at + try) % ring->count].server);
+		const struct ring_server *server = ring->points[(at + try) % ring->count].server;
+		uint32_t slot = lb_next_of(choice, server->first, server->end, slot_is_of, server);
 
 		if (slot != LB_NONE)
 			return (slot);
@@ -178,24 +208,21 @@ rehash(struct str key, unsigned again)
 static uint32_t
 hash_pick(struct peer_choice *choice, unsigned from, unsigned to)
 {
-	uint32_t hash = 0, total = 0;
+	const struct lb_hash_conf *conf = choice->set->method_conf;
+	const struct lb_weights *weights = choice->list->method_state;
+	uint32_t hash = 0;
 
 	if (choice->key.n == 0)
 		return (lb_next(choice, from, to));
-	if (choice->list->method_state != NULL)
+	if (conf->consistent)
 		return (ring_pick(choice, from, to));
-	for (unsigned i = from; i < to; i++)
-		total += choice->list->slots[i].options.weight;
-	for (unsigned try = 0; total > 0 && try < HASH_TRIES; try++) {
-		uint32_t left;
-		unsigned i = from;
+	for (unsigned try = 0; weights->total > 0 && try < HASH_TRIES; try++) {
+		uint32_t slot;
 
 		hash += rehash(choice->key, try);
-		left = hash % total;
-		while (left >= choice->list->slots[i].options.weight)
-			left -= choice->list->slots[i++].options.weight;
-		if (peer_usable(choice, i))
-			return (i);
+		slot = lb_weights_find(weights, hash % weights->total);
+		if (peer_usable(choice, slot))
+			return (slot);
 	}
 	return (lb_next(choice, from, to));
 }

@@ -26,29 +26,32 @@ ip_hash_prepare(struct peer_choice *choice, struct request *r, const void *conf)
 		choice->key = str_make((const char *)&client->u.in6.sin6_addr, 16);
 }
 
+static void *
+ip_hash_init(struct peer_list *list, const void *conf)
+{
+	(void)conf;
+	return (lb_weights_new(list));
+}
+
 static uint32_t
 ip_hash_pick(struct peer_choice *choice, unsigned from, unsigned to)
 {
-	uint32_t hash = IP_HASH_START, total = 0;
+	const struct lb_weights *weights = choice->list->method_state;
+	uint32_t hash = IP_HASH_START;
 
-	for (unsigned i = from; i < to; i++)
-		total += choice->list->slots[i].options.weight;
-	for (unsigned try = 0; total > 0 && choice->key.n > 0 && try < IP_HASH_TRIES; try++) {
-		uint32_t left;
-		unsigned i = from;
+	for (unsigned try = 0; weights->total > 0 && choice->key.n > 0 && try < IP_HASH_TRIES; try++) {
+		uint32_t slot;
 
 		for (size_t k = 0; k < choice->key.n; k++)
 			hash = (hash * IP_HASH_FACTOR + (unsigned char)choice->key.p[k]) %
 			    IP_HASH_MODULUS;
-		left = hash % total;
-		while (left >= choice->list->slots[i].options.weight)
-			left -= choice->list->slots[i++].options.weight;
-		if (peer_usable(choice, i))
-			return (i);
+		slot = lb_weights_find(weights, hash % weights->total);
+		if (peer_usable(choice, slot))
+			return (slot);
 	}
 	return (lb_next(choice, from, to));
 }
 
 const struct lb_method lb_ip_hash = {
-	.name = "ip_hash", .prepare = ip_hash_prepare, .pick = ip_hash_pick
+	.name = "ip_hash", .init = ip_hash_init, .prepare = ip_hash_prepare, .pick = ip_hash_pick
 };

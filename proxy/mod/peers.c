@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "http/registry.h"
 #include "http/request.h"
 #include "mod/lb.h"
@@ -28,6 +29,7 @@ struct peer_group {
 	struct list peers;	/* struct peer */
 	struct list waiters;	/* struct peer_waiter, oldest first */
 	unsigned waiting;	/* they, and those of peer_group_wait_begin() */
+	unsigned least_conns;	/* see peer_least_conns() */
 	uint64_t said;		/* when "no live upstreams" was said last, monotonic ms */
 };
 
@@ -79,6 +81,7 @@ peer_new(struct peer_group *group, const struct addr *addr, struct str text)
 	memcpy(p, text.p, text.n);
 	peer->group = group;
 	peer->addr = *addr;
+	peer->hash = hash_bytes(str_make((const char *)&addr->u, addr->len));
 	peer->text = str_make(p, text.n);
 	list_init(&peer->link);
 	return (peer);
@@ -185,6 +188,7 @@ peer_set_fill(struct peer_set *set, const struct peer_spec *specs, unsigned coun
 			slot_fill(set->group, list, backup++, &specs[i]);
 	if (set->method->init != NULL)
 		list->method_state = set->method->init(list, set->method_conf);
+	set->group->least_conns = 0;
 	old = list_unref(set->list);
 	set->list = list;
 	pthread_mutex_unlock(&set->group->lock);
@@ -281,6 +285,18 @@ peer_weight(const struct peer_choice *choice, unsigned i)
 		return (weight);
 	weight = weight * (int64_t)age / (int64_t)slot->options.slow_start;
 	return (weight < 1 ? 1 : weight);
+}
+
+unsigned
+peer_least_conns(const struct peer_choice *choice)
+{
+	return (choice->set->group->least_conns);
+}
+
+void
+peer_set_least_conns(const struct peer_choice *choice, unsigned conns)
+{
+	choice->set->group->least_conns = conns;
 }
 
 /* D8: nobody is live, but somebody is there: the one that failed longest ago. */
@@ -616,6 +632,8 @@ peer_done(struct peer_try *t, enum peer_result result, bool keep, struct peer_ch
 
 	pthread_mutex_lock(&group->lock);
 	t->peer->conns--;
+	if (t->peer->conns < group->least_conns)
+		group->least_conns = t->peer->conns;
 	if (!t->alone && result == PEER_FAILED)
 		disabled = try_failed(t, now);
 	else if (!t->alone && result == PEER_OK)

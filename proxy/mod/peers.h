@@ -28,7 +28,8 @@ struct lb_method;
 
 struct peer {
 	struct peer_group *group;
-	struct addr addr;		/* constant, as are text and twin */
+	struct addr addr;		/* constant, as are its hash, text and twin */
+	uint32_t hash;
 	struct str text;		/* "127.0.0.1:4080", "unix:/path": $upstream_addr */
 	unsigned twin;			/* of several equal addresses in one group: which */
 	struct list link;		/* among the group's */
@@ -61,7 +62,7 @@ struct peer_slot {
 	struct str server;		/* as the file says, for hash */
 };
 
-/* Frozen once made; counted under the group's lock.  Slots [0, primary) and, as backup, [primary, count). */
+/* Frozen once made, but for the method's state; all under the group's lock.  Slots [0, primary) and, as backup, [primary, count). */
 struct peer_list {
 	unsigned refs;
 	unsigned count;
@@ -195,5 +196,8 @@ void	peer_swap(struct peer *from, struct peer *to);
 bool	peer_usable(const struct peer_choice *, unsigned i);
 /* A slot's weight now, in hundredths: less while it starts slowly.  Not 0. */
 int64_t	peer_weight(const struct peer_choice *, unsigned i);
+/* No peer of the group that is not down has fewer tries under way: what was set, lowered as tries end. */
+unsigned	peer_least_conns(const struct peer_choice *);
+void	peer_set_least_conns(const struct peer_choice *, unsigned);
 
 #endif

@@ -14,7 +14,7 @@ set_of(struct pool *pool, const struct lb_method *method, const void *conf,
     const struct peer_options *options, unsigned count)
 {
 	static unsigned groups;
-	struct peer_spec specs[16];
+	struct peer_spec specs[64];
 	struct peer_set set = { .method = method, .method_conf = conf };
 	char text[32];
 
@@ -395,6 +395,164 @@ START_TEST(least_conn_held)
 }
 END_TEST
 
+/* --- many peers: the same answers without looking at all of them --- */
+
+#define MANY	60	/* more than LB_SMALL */
+
+static struct peer_set
+many_of(struct pool *pool, const struct lb_method *method, const void *conf, unsigned weights)
+{
+	struct peer_options options[MANY];
+
+	for (unsigned i = 0; i < MANY; i++)
+		options[i] = (struct peer_options){ .weight = 1 + i % weights, .max_fails = 1,
+			.fail_timeout = 10000 };
+	return (set_of(pool, method, conf, options, MANY));
+}
+
+static unsigned
+number_of(const struct peer_set *set, const struct peer *peer)
+{
+	for (unsigned i = 0; i < MANY; i++)
+		if (set->list->slots[i].peer == peer)
+			return (i);
+	ck_abort_msg("a peer that is not of the set");
+	return (0);
+}
+
+/* The number of the peer that takes the next try, which ends with this result. */
+static unsigned
+pick_number(struct peer_set *set, enum peer_result result, uint64_t now)
+{
+	struct peer_choice choice = { .set = set, .prepared = true, .now = now };
+	struct peer_try try;
+	unsigned i;
+
+	ck_assert_int_eq(peer_pick(&choice, NULL, &try), PICK_OK);
+	i = number_of(set, try.peer);
+	(void)peer_done(&try, result, false, &choice, now);
+	return (i);
+}
+
+START_TEST(many_in_turn)
+{
+	struct pool *pool = pool_new(0);
+	unsigned weights = (unsigned)_i, total = 0, picked[MANY] = { 0 };
+	struct peer_set set = many_of(pool, &lb_round_robin, NULL, weights);
+
+	for (unsigned i = 0; i < MANY; i++)
+		total += 1 + i % weights;
+	for (unsigned i = 0; i < 2 * total; i++)
+		picked[pick_number(&set, PEER_OK, 1)]++;
+	for (unsigned i = 0; i < MANY; i++)
+		ck_assert_uint_eq(picked[i], 2 * (1 + i % weights));
+	peer_set_release(&set);
+	pool_free(pool);
+}
+END_TEST
+
+/* One that failed has no turn, then takes its share again. */
+START_TEST(many_one_fails)
+{
+	struct pool *pool = pool_new(0);
+	struct peer_set set = many_of(pool, &lb_round_robin, NULL, 1);
+	unsigned failed = pick_number(&set, PEER_FAILED, 1000), picked = 0;
+
+	for (unsigned i = 0; i < 5 * MANY; i++)
+		ck_assert_uint_ne(pick_number(&set, PEER_OK, 2000), failed);
+	for (unsigned i = 0; i < 10 * MANY; i++)
+		picked += pick_number(&set, PEER_OK, 20000) == failed;
+	ck_assert_msg(picked >= 7 && picked <= 11, "%u turns", picked);
+	peer_set_release(&set);
+	pool_free(pool);
+}
+END_TEST
+
+/* Never is one taken while another has fewer. */
+START_TEST(many_least)
+{
+	static struct peer_choice choices[5 * MANY];
+	static struct peer_try tries[5 * MANY];
+	struct pool *pool = pool_new(0);
+	struct peer_set set = many_of(pool, &lb_least_conn, NULL, 1);
+	unsigned conns[MANY] = { 0 };
+
+	memset(tries, 0, sizeof(tries));
+	for (unsigned n = 0; n < 20 * MANY; n++) {
+		unsigned at = (n * 7919u) % (5 * MANY), i, least = UINT32_MAX;
+
+		if (tries[at].peer != NULL) {
+			conns[number_of(&set, tries[at].peer)]--;
+			(void)peer_done(&tries[at], PEER_OK, false, &choices[at], 1);
+			continue;
+		}
+		choices[at] = (struct peer_choice){ .set = &set, .prepared = true, .now = 1 };
+		ck_assert_int_eq(peer_pick(&choices[at], NULL, &tries[at]), PICK_OK);
+		for (unsigned k = 0; k < MANY; k++)
+			least = conns[k] < least ? conns[k] : least;
+		i = number_of(&set, tries[at].peer);
+		ck_assert_uint_eq(conns[i]++, least);
+	}
+	for (unsigned at = 0; at < 5 * MANY; at++)
+		if (tries[at].peer != NULL)
+			(void)peer_done(&tries[at], PEER_OK, false, &choices[at], 1);
+	peer_set_release(&set);
+	pool_free(pool);
+}
+END_TEST
+
+/* Shares by weight; a peer that fails is avoided. */
+START_TEST(many_by_chance)
+{
+	const struct lb_random_conf conf = { .two = _i == 1 };
+	struct pool *pool = pool_new(0);
+	struct peer_set set = many_of(pool, &lb_random, &conf, 2);
+	unsigned failed = pick_number(&set, PEER_FAILED, 1000), heavy = 0;
+
+	for (unsigned i = 0; i < 6000; i++) {
+		unsigned number = pick_number(&set, PEER_OK, 2000);
+
+		ck_assert_uint_ne(number, failed);
+		heavy += number % 2;
+	}
+	ck_assert_msg(heavy > 3600 && heavy < 4400, "%u of 6000", heavy);
+	peer_set_release(&set);
+	pool_free(pool);
+}
+END_TEST
+
+START_TEST(many_hashed)
+{
+	const struct lb_hash_conf conf = { .consistent = _i == 1 };
+	struct pool *pool = pool_new(0);
+	struct peer_set set = many_of(pool, &lb_hash, &conf, 3);
+	unsigned picked[MANY] = { 0 };
+	char text[16];
+
+	for (unsigned i = 0; i < 20000; i++) {
+		unsigned both[2];
+
+		snprintf(text, sizeof(text), "/key/%u", i % 10000);
+		for (unsigned k = 0; k < 2; k++) {
+			struct peer_choice choice = { .set = &set, .prepared = true, .now = 1,
+				.key = str_from(text), .hash = lb_hash_of(str_from(text)) };
+			struct peer_try try;
+
+			ck_assert_int_eq(peer_pick(&choice, NULL, &try), PICK_OK);
+			both[k] = number_of(&set, try.peer);
+			(void)peer_done(&try, PEER_OK, false, &choice, 1);
+		}
+		ck_assert_uint_eq(both[0], both[1]);
+		picked[both[0]]++;
+	}
+	for (unsigned i = 0; i < MANY; i++)
+		ck_assert_msg(picked[i] > 60 * (1 + i % 3) && picked[i] < 340 * (1 + i % 3),
+		    "%u: %u", i, picked[i]);
+	peer_set_release(&set);
+	pool_free(pool);
+}
+END_TEST
+
 /* --- threads --- */
 
 static void *
@@ -448,6 +606,11 @@ add(TCase *tcase)
 	tcase_add_loop_test(tcase, hashing, 0, 2);
 	tcase_add_loop_test(tcase, random_method, 0, 2);
 	tcase_add_test(tcase, least_conn_held);
+	tcase_add_loop_test(tcase, many_in_turn, 1, 5);
+	tcase_add_test(tcase, many_one_fails);
+	tcase_add_test(tcase, many_least);
+	tcase_add_loop_test(tcase, many_by_chance, 0, 2);
+	tcase_add_loop_test(tcase, many_hashed, 0, 2);
 	tcase_add_test(tcase, threads);
 }
 
