@@ -174,6 +174,7 @@ struct http_thread {
 	struct list sessions;		/* all */
 	unsigned connections;		/* open, against worker_connections */
 	unsigned connections_max;
+	unsigned backends_max;		/* idle ones to back ends, as descriptors allow; 0: any number */
 	void (*on_connection_closed)(struct http_thread *);	/* worker: listeners may resume */
 	bool draining;			/* QUIT or a newer binary: answers say Connection: close */
 	struct file_cache *files;	/* http/file.c */

@@ -201,6 +201,7 @@ adoption_deliver(struct loop_msg *msg)
 
 	t->http.connections_max = (unsigned)(gen->process->connections < t->crew->descriptors ?
 	    gen->process->connections : t->crew->descriptors);
+	t->http.backends_max = t->crew->descriptors / 3 + 1;
 	if (!t->http.draining)
 		acceptors_adopt(t, gen);
 	session_adopt_conf(&t->http, gen->http);

@@ -48,6 +48,7 @@ struct idle_thread {
 	struct http_thread *owner;
 	struct idle_pool **pools;	/* by the group's index */
 	unsigned room;
+	unsigned total;			/* of all pools */
 	struct list spare;		/* struct idle_conn */
 	unsigned spare_count;
 };
@@ -60,6 +61,7 @@ idle_leave(struct idle_conn *c)
 
 	list_remove(&c->link);
 	c->pool->count--;
+	thread->total--;
 	c->magic = 0;
 	if (thread->spare_count >= SPARE_MAX) {
 		free(c);
@@ -217,14 +219,16 @@ addr_same(const struct addr *a, const struct addr *b)
 static bool
 idle_will_do(const struct idle_conn *c, const struct idle_want *want)
 {
-	uint64_t idle = clock_mono_ms() - c->backend.idle_since;
+	uint64_t idle;
 
+	/* Peers outside sets are equal by their address. */
+	if (c->peer != want->peer && (c->peer->hash != want->peer->hash ||
+	    !addr_eq(&c->peer->addr, &want->peer->addr)))
+		return (false);
 	if (c->backend.identity != want->identity || c->backend.conn->peer_closed ||
 	    !addr_same(&c->backend.local, want->local))
 		return (false);
-	/* Peers outside sets are equal by their address. */
-	if (c->peer != want->peer && !addr_eq(&c->peer->addr, &want->peer->addr))
-		return (false);
+	idle = clock_mono_ms() - c->backend.idle_since;
 	return (want->max_idle == 0 || (idle <= want->max_idle &&
 	    (c->backend.promised || idle >= KEEPS_AFTER)));
 }
@@ -276,12 +280,35 @@ idle_put(struct http_thread *owner, struct peer *peer, const struct backend *bac
 	list_init(&c->link);
 	list_push_front(&pool->conns, &c->link);
 	pool->count++;
+	pool->thread->total++;
 	conn_set_handler(c->backend.conn, idle_on_event, c);
 	conn_watch(c->backend.conn);
+	if (owner->backends_max != 0 && pool->thread->total > owner->backends_max)
+		idle_close_oldest(owner);
 	if (pool->count > limits->connections * BURST)
 		idle_close(list_item(pool->conns.prev, struct idle_conn, link));
 	if (!timer_is_armed(&pool->timer) || pool->count == limits->connections + 1)
 		idle_timer_arm(pool);
+}
+
+void
+idle_close_oldest(struct http_thread *owner)
+{
+	struct idle_thread *thread = owner->upstream_idle;
+	struct idle_conn *oldest = NULL;
+
+	for (unsigned i = 0; thread != NULL && i < thread->room; i++) {
+		struct idle_pool *pool = thread->pools[i];
+		struct idle_conn *last;
+
+		if (pool == NULL || list_is_empty(&pool->conns))
+			continue;
+		last = list_item(pool->conns.prev, struct idle_conn, link);
+		if (oldest == NULL || last->backend.idle_since < oldest->backend.idle_since)
+			oldest = last;
+	}
+	if (oldest != NULL)
+		idle_close(oldest);
 }
 
 uint64_t

@@ -52,6 +52,8 @@ bool	idle_take(struct http_thread *, const struct idle_want *, struct backend *)
  */
 bool	idle_allows(const struct backend *, const struct idle_limits *);
 void	idle_put(struct http_thread *, struct peer *, const struct backend *, const struct idle_limits *);
+/* Gives up the one of this thread that is unused longest, if there is one: its descriptor is needed. */
+void	idle_close_oldest(struct http_thread *);
 /* For how long a peer is known to keep idle connections, ms; 0: not known. */
 uint64_t	idle_limit_of(const struct peer *);
 /* It said "Keep-Alive: timeout=". */

@@ -2,7 +2,8 @@
  * Waiting for back ends.  A request waits for a slot of its group, which
  * whoever frees one grants it (peers.c), or, when every peer refuses the
  * connection, for some of them to be back: then it asks again every BRIDGE_INTERVAL.
- * Both end by the queue's timeout, or because the client left.
+ * Both end by the queue's timeout, or because the client left.  Where the process has no
+ * descriptor left for a connection, requests wait for one in the same way, for connect_timeout.
  *
  *	upstream.c -> queue_pick -> waiting -> granted -> upstream_granted
  *	           -> queue_bridge -> waiting -> upstream_again -> queue_bridge ...
@@ -16,6 +17,7 @@
 #include "mod/upstream.h"
 
 #define BRIDGE_INTERVAL	50	/* ms */
+#define SCARCE_INTERVAL	20	/* ms */
 
 static const struct group_queue *
 queue_of(const struct upstream *u)
@@ -122,5 +124,29 @@ queue_bridge(struct upstream *u)
 	u->bridging = true;
 	timer_arm(u->r->thread->loop, &u->wait_timer, left < BRIDGE_INTERVAL ? left : BRIDGE_INTERVAL,
 	    bridge_over);
+	return (true);
+}
+
+static void
+descriptor_again(struct timer *timer)
+{
+	struct upstream *u = list_item(timer, struct upstream, wait_timer);
+
+	assert(u->magic == UPSTREAM_MAGIC);
+	upstream_again(u);
+}
+
+bool
+queue_await_descriptor(struct upstream *u)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (u->scarce_from == 0)
+		u->scarce_from = now;
+	if (now - u->scarce_from >= u->plan.connect_timeout)
+		return (false);
+	/* Of a connection that waits for its next request more use can be made. */
+	idle_close_oldest(u->r->thread);
+	timer_arm(u->r->thread->loop, &u->wait_timer, SCARCE_INTERVAL, descriptor_again);
 	return (true);
 }

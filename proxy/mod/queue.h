@@ -16,6 +16,11 @@ struct upstream;
 enum pick_result	queue_pick(struct upstream *, struct peer_try *);
 /* All peers refused: true, and upstream_again() or upstream_waited_out() follows. */
 bool			queue_bridge(struct upstream *);
+/*
+ * The process has no descriptor for a connection: true, and upstream_again() follows shortly; false
+ * when that has gone on for connect_timeout.
+ */
+bool			queue_await_descriptor(struct upstream *);
 /* The request goes, or waits no longer. */
 void			queue_leave(struct upstream *);
 

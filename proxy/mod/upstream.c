@@ -139,7 +139,7 @@ upstream_fail(struct upstream *u, unsigned status)
 static enum step_result
 upstream_give_up(struct upstream *u, unsigned status)
 {
-	if (!u->reached && queue_bridge(u)) {
+	if ((u->scarce && queue_await_descriptor(u)) || (!u->reached && queue_bridge(u))) {
 		u->state = UPSTREAM_WAITING;
 		return (STEP_WAIT);
 	}
@@ -276,9 +276,14 @@ upstream_try(struct upstream *u, struct peer_try *peer, bool fresh)
 			upstream_feed(u);
 		return (true);
 	}
-	if (!u->bridging)
+	u->scarce = error == EMFILE || error == ENFILE;
+	if (!u->bridging && !(u->scarce && u->scarce_from != 0))
 		upstream_log(u, connect_level(error), error, "connect() to " STR_FMT " failed",
 		    STR_ARG(u->result.addr));
+	if (u->scarce) {	/* not the peer's fault */
+		(void)peer_done(peer, PEER_UNTESTED, false, NULL, clock_mono_ms());
+		return (false);
+	}
 	upstream_result_end(u, 502);
 	if (peer_done(peer, PEER_FAILED, false, NULL, clock_mono_ms()))
 		upstream_log(u, LOG_WARN, 0, "upstream server temporarily disabled");
@@ -377,9 +382,11 @@ upstream_granted(struct upstream *u, struct peer_try *peer)
 void
 upstream_again(struct upstream *u)
 {
-	peer_choice_restart(&u->choice);
-	u->tried = 0;
-	u->queued = (int64_t)(clock_mono_ms() - u->wait_from);
+	if (u->choice.set != NULL)
+		peer_choice_restart(&u->choice);
+	u->tried = u->addr_next = 0;
+	if (u->wait_from != 0)
+		u->queued = (int64_t)(clock_mono_ms() - u->wait_from);
 	upstream_go(u, upstream_next_peer(u));
 }
 

@@ -87,6 +87,8 @@ struct upstream {
 	bool bridging;			/* waits for a group whose peers all refuse; counted there */
 	int64_t queued;			/* ms waited; -1: not at all */
 	bool reached;			/* some try met a peer that accepted the connection */
+	bool scarce;			/* the last try found no descriptor for its connection */
+	uint64_t scarce_from;		/* monotonic ms; 0: never so */
 
 	uint64_t started_us;		/* monotonic: for next_upstream_timeout */
 	uint64_t try_us;		/* when the try under way began */

@@ -477,3 +477,29 @@ def test_crash_under_load(own):
     assert not refused
     assert len(gaps) > 100 or sanitized()
     assert max(gaps) < (0.2 if not sanitized() else 3), max(gaps)
+
+
+# -- descriptors ---------------------------------------------------------------------------------------
+
+def test_descriptors_for_back_ends(own):
+    """As many clients as descriptors allow, all asking a back end at once: none is told of the shortage, the rest wait."""
+    app = own.origin()
+    one = own.server("upstream app { server %s fail_timeout=0; } server { listen @host@:@port@; location / { proxy_pass http://app; } }"
+                     % app.name, main="worker_rlimit_nofile 64;", connections=512, threads=2)
+    wires = [Wire(one.address(), timeout=2) for _ in range(100)]
+    outcomes = collections.Counter()
+
+    def ask(wire):
+        try:
+            outcomes[wire.ask(request("GET /")).status] += 1
+        except OSError:
+            outcomes["waits"] += 1
+    askers = [threading.Thread(target=ask, args=(wire,)) for wire in wires]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    assert set(outcomes) == {200, "waits"} and outcomes[200] >= 20, outcomes
+    for wire in wires:
+        wire.close()
+    assert fetch(one.address(), "GET /", timeout=5).status == 200
