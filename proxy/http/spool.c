@@ -26,7 +26,7 @@
 
 #define FREE_PART	20			/* 1/20 of a file system is left free, */
 #define FREE_MAX	(UINT64_C(2) << 30)	/* at most this much */
-#define CHECK_MIN	(UINT64_C(256) << 10)	/* bytes of a file between two looks at what is free */
+#define CHECK_MIN	(UINT64_C(64) << 10)	/* bytes of a file between two looks at what is free */
 #define CHECK_MAX	(UINT64_C(16) << 20)
 #define CHECK_PART	1024			/* ... or this part of what is free */
 #define NEWS_PAUSE	60000			/* ms */
