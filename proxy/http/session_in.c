@@ -185,6 +185,23 @@ request_refuse(struct session *s, unsigned status)
 	request_go(r, request_fail(r, status));
 }
 
+/*
+ * What came of a body with its head is judged before anybody answers and before a back end hears
+ * of the request.  0 or -400.
+ */
+static int
+body_foresee(const struct session *s)
+{
+	struct framing_decoder decoder = s->decoder;
+	size_t skip, data;
+	int rc = 0;
+
+	for (const struct buf *b = s->in.first; b != NULL && rc == 0; b = b->next)
+		for (size_t at = 0; at < b->n && rc == 0; at += skip + data)
+			rc = framing_decode(&decoder, b->p + at, b->n - at, &skip, &data);
+	return (rc < 0 ? rc : 0);
+}
+
 /* A whole head is there: the request begins. */
 static void
 head_complete(struct session *s, const struct request_head *head, size_t length)
@@ -198,6 +215,8 @@ head_complete(struct session *s, const struct request_head *head, size_t length)
 	session_set_state(s, SESSION_BUSY);
 	status = request_accept_head(r, s->listen, head);
 	framing_decoder_init(&s->decoder, &r->in.framing);
+	if (status == 0 && r->in.framing.kind == FRAMING_CHUNKED)
+		status = -body_foresee(s);
 	/* Who has begun to send its body does not wait. */
 	s->continue_owed = status == 0 && !r->body_done && r->in.version >= 11 && chain_is_empty(&s->in) &&
 	    fields_has_token(&r->in.fields, FIELD_EXPECT, STR("100-continue"));
