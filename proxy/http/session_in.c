@@ -170,8 +170,13 @@ request_refuse(struct session *s, unsigned status)
 {
 	struct request *r = s->request;
 
-	if (r->in.line.p == NULL)
+	if (r->in.line.p == NULL) {
 		r->in.line = head_first_line(s);
+		if (str_starts(r->in.line, STR("HEAD "))) {	/* whatever is wrong, it gets no body */
+			r->in.method = METHOD_HEAD;
+			r->in.method_name = STR("HEAD");
+		}
+	}
 	if (r->uri.p == NULL) {
 		r->uri = STR("/");
 		r->args = STR_NULL;

@@ -188,6 +188,21 @@ def test_request_line(stand, name):
     refused(stand, LINES[name] + b"\r\n" + HOST + b"\r\n")
 
 
+@pytest.mark.parametrize("data,status", [
+    (b"HEAD /x HTTP/1.1\r\n\r\n", 400), (b"HEAD /x HTTP/1.1\r\n" + HOST + b"X y\r\n\r\n", 400), (b"HEAD /x y HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    (b"HEAD /%00 HTTP/1.1\r\n" + HOST + b"\r\n", 400), (b"HEAD /x HTTP/2.0\r\n" + HOST + b"\r\n", 505), (b"HEAD /" + b"x" * 9000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414),
+    (b"HEAD /x HTTP/1.1\r\n" + HOST + b"X: " + b"x" * 9000 + b"\r\n\r\n", 400), (b"HEAD /x HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: x\r\n\r\n", 501)],
+    ids=["host", "field", "line", "nul", "version", "long", "large", "coding"])
+@pytest.mark.parametrize("port", ["main", "pages"])
+def test_refused_head(stand, data, status, port):
+    """A refusal has no body where the method is HEAD, whatever is wrong with the rest."""
+    with Wire(stand.server.address(port), 5) as wire:
+        wire.try_send(data)
+        assert wire.read_response("HEAD").status == status
+        assert wire.closes(), wire.buffer
+    stand.app.clear()
+
+
 @pytest.mark.wproxy_only
 @pytest.mark.parametrize("line", [b"CONNECT example.test:443", b"CONNECT /x", b"CONNECT http://example.test/",
                                   b"TRACE /x", b"TRACE *", b"TRACE http://example.test/"])
