@@ -69,8 +69,14 @@ pump_run(struct pump *p)
 		if (!pump_give(p, false))
 			return (PUMP_GONE);
 		room = p->room(p->arg);
-		if (room == 0)
-			return (pump_give(p, true) ? PUMP_FULL : PUMP_GONE);
+		if (room == 0) {
+			if (!pump_give(p, true))
+				return (PUMP_GONE);
+			/* What was only gathered has gone out at once: then nobody would say that there is room. */
+			room = p->room(p->arg);
+			if (room == 0)
+				return (PUMP_FULL);
+		}
 		if (moved >= PUMP_TURN_MAX) {
 			conn_ready_later(p->from, CONN_READ);
 			return (pump_give(p, true) ? PUMP_WAIT : PUMP_GONE);
