@@ -335,11 +335,9 @@ attempt_may_keep(const struct attempt *a, const struct fields *fields, const str
 		return (false);
 	if (framing->kind != FRAMING_NONE)
 		return (true);
-	/* Back ends exist that send the body of HEAD, or of a 204, all the same: not where there is none. */
+	/* Some back ends send the body of HEAD, 204, 304 all the same: only where there is none. */
 	length = fields_get(fields, FIELD_CONTENT_LENGTH);
-	if (length != NULL)
-		return (str_eq(length->value, STR("0")));
-	return (a->plan->method != METHOD_HEAD && fields_get(fields, FIELD_TRANSFER_ENCODING) == NULL);
+	return (length != NULL && str_eq(length->value, STR("0")));
 }
 
 /*

@@ -77,8 +77,14 @@ def head_with_body(environ, start, query):
     return [body]
 
 
+def empty_with_body(environ, start, query):
+    """A body behind a status that has none; gunicorn passes it on, without any framing."""
+    start(query["status"][0], [])
+    return [b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"]
+
+
 ROUTES = {"/echo": echo, "/refuse": refuse, "/absolute": absolute, "/pause": pause,
-          "/stream": stream, "/ticks": ticks, "/head": head_with_body}
+          "/stream": stream, "/ticks": ticks, "/head": head_with_body, "/empty": empty_with_body}
 
 
 def application(environ, start):

@@ -417,6 +417,21 @@ def test_poison(stand, data, late):
                     assert after.status == 200 and after.body == b"ok"
 
 
+@pytest.mark.wproxy_only
+@pytest.mark.parametrize("place", ["/", "/un/"])
+@pytest.mark.parametrize("line", [b"HTTP/1.1 204 No Content", b"HTTP/1.1 304 Not Modified"])
+@pytest.mark.parametrize("field,kept", [(b"X: y", False), (CL, False), (b"Transfer-Encoding: chunked", False), (b"Content-Length: 0", True)])
+def test_connection_after_an_answer_without_body(stand, line, field, kept, place):
+    """A body that comes all the same, when the next request is already on its way, finds no request: only who says that there is none is trusted."""
+    says(stand, place + "n", head(field, status=line, body=b""), "stay")
+    with Wire(stand.address) as wire:
+        for _ in range(5):
+            assert wire.ask(request("GET %sn" % place)).status in (204, 304)
+            assert wire.ask(request("GET /fine")).body == b"ok"
+    seen = [r.connection for r in stand.app.take(10)]
+    assert [seen[at] == seen[at + 1] for at in range(0, 10, 2)] == [kept] * 5
+
+
 def test_fields_for_this_hop(stand):
     """What the back end names in Connection, and the rest of the hop's own, stays here."""
     says(stand, "/hop", head(CL, b"Connection: X-Drop, keep-alive, Set-Cookie2", b"X-Drop: 1", b"x-drop: 2", b"Set-Cookie2: 1", b"Keep-Alive: timeout=7",
