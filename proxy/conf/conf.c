@@ -137,7 +137,7 @@ unknown_directive(struct conf *cf, struct str name)
 	if (near.n == 0)
 		return (conf_error_at(cf, 0, "unknown directive \"" STR_FMT "\"", STR_ARG(name)));
 	near = pool_printf(cf->temp, "did you mean \"" STR_FMT "\"?", STR_ARG(near));
-	return (conf_error_hint(cf, near.p, "unknown directive \"" STR_FMT "\"", STR_ARG(name)));
+	return (conf_error_hint(cf, 0, near.p, "unknown directive \"" STR_FMT "\"", STR_ARG(name)));
 }
 
 static int
@@ -352,8 +352,7 @@ file_read(struct conf *cf, struct str path, const struct words_reader *reader)
 
 	path = pool_strdup(cf->pool, path);
 	if (cf->source->read(cf->source, cf->temp, path, &bytes) != 0)
-		return (conf_error_errno(cf, errno, "%s \"" STR_FMT "\" failed",
-		    errno == EISDIR ? "pread()" : "open()", STR_ARG(path)));
+		return (conf_error_path(cf, errno, errno == EISDIR ? "pread()" : "open()", path));
 	file_remember(cf, path);
 	cf->include_depth++;
 	rc = lexer_read(cf, path, bytes, READ_FILE, reader);

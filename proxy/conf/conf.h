@@ -114,9 +114,20 @@ int	conf_error_at(struct conf *, unsigned word, const char *, ...)
 /* The same with " (2: No such file or directory)" behind the text; err is an errno value. */
 int	conf_error_errno(struct conf *, int err, const char *, ...)
 	    __attribute__((format(printf, 3, 4)));
+/* CALL "PATH" failed, as above; behind the place what is wrong with the path. */
+int	conf_error_path(struct conf *, int err, const char *call, struct str path);
+/* As conf_error_at(), with " (HINT)" behind the place; NULL: none. */
+int	conf_error_hint(struct conf *, unsigned word, const char *hint, const char *, ...)
+	    __attribute__((format(printf, 4, 5)));
 /* The same about a place read before, e.g. of a directive that is judged when http {} closes. */
 int	conf_error_in(struct conf *, const struct conf_position *, const char *, ...)
 	    __attribute__((format(printf, 3, 4)));
+/*
+ * What turns out only once the file was read, in the main log: TEXT (ERRNO) in PLACE (HINT).
+ * error 0, place NULL, hint absent: without.  hint has a NUL behind.
+ */
+void	conf_tell(enum log_level, const struct conf_position *place, int error, struct str hint,
+	    const char *, ...) __attribute__((format(printf, 5, 6)));
 void	conf_warn(struct conf *, const char *, ...) __attribute__((format(printf, 2, 3)));
 void	conf_warn_at(struct conf *, unsigned word, const char *, ...)
 	    __attribute__((format(printf, 3, 4)));

@@ -14,6 +14,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/hint.h"
+
 #define TEXT_MAX	1024	/* nginx: NGX_MAX_CONF_ERRSTR; the place still fits the line */
 #define LINE_SHOWN	120	/* bytes of a source line shown around the caret */
 #define LINE_BEFORE	60	/* of them at most in front of it */
@@ -83,31 +85,56 @@ message_has_caret(const struct conf *cf, const struct message *m)
 	    str_eq(m->at->file, cf->lexer->at.file));
 }
 
-/* " in FILE:LINE", " in command line" or "". */
+/* " in FILE:LINE", " in command line" or "" (NULL). */
 static struct str
-place_text(struct conf *cf, const struct conf_position *place)
+place_text(struct pool *pool, const struct conf_position *place)
 {
-	if (place == NULL && cf->lexer == NULL)
-		return (STR(""));
 	if (place == NULL)
-		place = &cf->lexer->at;
+		return (STR(""));
 	if (place->file.n == 0)
 		return (STR(" in command line"));
-	return (pool_printf(cf->temp, " in " STR_FMT ":%u", STR_ARG(place->file), place->line));
+	return (pool_printf(pool, " in " STR_FMT ":%u", STR_ARG(place->file), place->line));
+}
+
+/* TEXT (ERRNO) in PLACE (HINT) */
+static void
+line_write(const struct log *log, struct pool *pool, const struct message *m, const char *text)
+{
+	char cause[128] = "";
+
+	if (m->error != 0)
+		(void)snprintf(cause, sizeof(cause), " (%d: %s)", m->error, strerror(m->error));
+	log_write(log, m->level, 0, 0, "%s%s%s%s%s%s", text, cause, place_text(pool, m->place).p,
+	    m->hint != NULL ? " (" : "", m->hint != NULL ? m->hint : "",
+	    m->hint != NULL ? ")" : "");
+}
+
+void
+conf_tell(enum log_level level, const struct conf_position *place, int error, struct str hint,
+    const char *format, ...)
+{
+	struct message m = { .level = level, .error = error, .hint = hint.p, .place = place };
+	struct pool *pool = pool_new(0);
+	char text[TEXT_MAX];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	line_write(NULL, pool, &m, text);
+	pool_free(pool);
 }
 
 static void
 message_write(struct conf *cf, const struct message *m, const char *format, va_list args)
 {
-	char text[TEXT_MAX], cause[128] = "";
+	struct message placed = *m;
+	char text[TEXT_MAX];
 
+	if (m->place == NULL && cf->lexer != NULL)
+		placed.place = &cf->lexer->at;
 	(void)vsnprintf(text, sizeof(text), format, args);
-	if (m->error != 0)
-		(void)snprintf(cause, sizeof(cause), " (%d: %s)", m->error, strerror(m->error));
-	log_write(cf->log, m->level, 0, 0, "%s%s%s%s%s%s", text, cause,
-	    place_text(cf, m->place).p,
-	    m->hint != NULL ? " (" : "", m->hint != NULL ? m->hint : "",
-	    m->hint != NULL ? ")" : "");
+	line_write(cf->log, cf->temp, &placed, text);
 	if (message_has_caret(cf, m))
 		caret_write(cf, m);
 	if (m->level == LOG_EMERG)
@@ -161,6 +188,26 @@ conf_error_errno(struct conf *cf, int error, const char *format, ...)
 	return (-1);
 }
 
+static void __attribute__((format(printf, 3, 4)))
+message_say(struct conf *cf, const struct message *m, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	message_write(cf, m, format, args);
+	va_end(args);
+}
+
+int
+conf_error_path(struct conf *cf, int error, const char *call, struct str path)
+{
+	struct message m = { .level = LOG_EMERG, .at = word_position(cf, 1), .error = error,
+		.hint = hint_path(cf->temp, path, error).p };
+
+	message_say(cf, &m, "%s \"" STR_FMT "\" failed", call, STR_ARG(path));
+	return (-1);
+}
+
 int
 conf_error_in(struct conf *cf, const struct conf_position *place, const char *format, ...)
 {
@@ -186,9 +233,9 @@ conf_error_mark(struct conf *cf, const char *format, ...)
 }
 
 int
-conf_error_hint(struct conf *cf, const char *hint, const char *format, ...)
+conf_error_hint(struct conf *cf, unsigned word, const char *hint, const char *format, ...)
 {
-	struct message m = { .level = LOG_EMERG, .at = word_position(cf, 0), .hint = hint };
+	struct message m = { .level = LOG_EMERG, .at = word_position(cf, word), .hint = hint };
 	va_list args;
 
 	va_start(args, format);

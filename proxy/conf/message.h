@@ -7,9 +7,6 @@
 
 /* The caret under what the lexer looked at last, not under the directive. */
 int	conf_error_mark(struct conf *, const char *, ...) __attribute__((format(printf, 2, 3)));
-/* With " (HINT)" behind the place. */
-int	conf_error_hint(struct conf *, const char *hint, const char *, ...)
-	    __attribute__((format(printf, 3, 4)));
 /* With cf->caret: a line that names the contexts where the directive just refused is allowed. */
 void	conf_note_contexts(struct conf *, unsigned contexts);
 

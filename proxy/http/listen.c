@@ -20,13 +20,14 @@ listen_find(struct http_conf *http, const struct addr *addr)
 }
 
 static struct listen *
-listen_new(struct conf *cf, const struct addr *addr)
+listen_new(struct conf *cf, const struct addr *addr, struct conf_position at)
 {
 	struct http_conf *http = conf_http(cf);
 	struct listen *listen = pool_new_object(cf->pool, struct listen);
 	char text[ADDR_TEXT_MAX];
 
 	listen->addr = *addr;
+	listen->at = at;
 	listen->text = pool_strdup(cf->pool, str_make(text, addr_text(addr, true, text)));
 	listen->servers = VEC_OF(struct server *);
 	listen->covered = VEC_OF(struct listen *);
@@ -170,7 +171,7 @@ listen_add_server(struct conf *cf, const struct addr *addr, const struct listen_
 		return (conf_error(cf, "duplicate \"" STR_FMT "\" address and port pair",
 		    STR_ARG(cf->words[1].text)));
 	if (listen == NULL)
-		listen = listen_new(cf, addr);
+		listen = listen_new(cf, addr, cf->words[0].at);
 	VEC_EACH(&listen->servers, struct server *, it)
 		if (*it == server)
 			return (conf_error(cf, "a duplicate listen " STR_FMT,
@@ -301,7 +302,8 @@ listen_default(struct conf *cf, struct server *server)
 	(void)addr_parse(geteuid() == 0 ? STR("0.0.0.0:80") : STR("0.0.0.0:8000"), 80, &addr);
 	listen = listen_find(server->http, &addr);
 	if (listen == NULL)
-		listen = listen_new(cf, &addr);
+		listen = listen_new(cf, &addr,
+		    (struct conf_position){ server->file, server->line, 1 });
 	*(struct server **)vec_push(&listen->servers, cf->pool) = server;
 	*(struct listen **)vec_push(&server->listens, cf->pool) = listen;
 	return (0);

@@ -85,6 +85,7 @@ struct server {
 struct listen {
 	struct addr addr;
 	struct str text;		/* as in the file, for messages */
+	struct conf_position at;	/* where it is written first; the server's, where nowhere */
 	struct listen_options options;
 	bool options_set;
 	bool ssl;

@@ -16,6 +16,7 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include "base/list.h"
 #include "http/core.h"
 
 #define THREADS_MAX	512
@@ -60,6 +61,17 @@ connections_set(struct conf *cf, const struct conf_row *row, void *field)
 	return (0);
 }
 
+/* errno 0: nothing failed, it is not known. */
+static int
+name_refuse(struct conf *cf, const char *call, struct str name, const char *what)
+{
+	if (errno != 0)
+		return (conf_error_errno(cf, errno, "%s(\"" STR_FMT "\") failed", call,
+		    STR_ARG(name)));
+	return (conf_error_hint(cf, 1, pool_printf(cf->temp, "this machine has no such %s: make it, or "
+	    "name another", what).p, "%s(\"" STR_FMT "\") failed", call, STR_ARG(name)));
+}
+
 /* Names become numbers here, where nginx says so when there is no such user. */
 static int
 user_set(struct conf *cf, const struct conf_row *row, void *field)
@@ -78,13 +90,11 @@ user_set(struct conf *cf, const struct conf_row *row, void *field)
 	}
 	errno = 0;
 	if ((pw = getpwnam(name.p)) == NULL)
-		return (conf_error_errno(cf, errno, "getpwnam(\"" STR_FMT "\") failed",
-		    STR_ARG(name)));
+		return (name_refuse(cf, "getpwnam", name, "account"));
 	user->uid = pw->pw_uid;
 	errno = 0;
 	if ((gr = getgrnam(group.p)) == NULL)
-		return (conf_error_errno(cf, errno, "getgrnam(\"" STR_FMT "\") failed",
-		    STR_ARG(group)));
+		return (name_refuse(cf, "getgrnam", group, "group"));
 	user->gid = gr->gr_gid;
 	user->name = name;
 	return (0);
@@ -96,6 +106,24 @@ path_set(struct conf *cf, const struct conf_row *row, void *field)
 	(void)row;
 	*(struct str *)field = conf_path_in_prefix(cf, cf->words[1].text);
 	return (0);
+}
+
+static int
+pid_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct process_settings *process = list_item(field, struct process_settings, pid);
+
+	process->pid_at = cf->words[0].at;
+	return (path_set(cf, row, field));
+}
+
+static int
+rlimit_nofile_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct process_settings *process = list_item(field, struct process_settings, rlimit_nofile);
+
+	process->rlimit_nofile_at = cf->words[0].at;
+	return (conf_uint.set(cf, row, field));
 }
 
 static int
@@ -176,13 +204,13 @@ static const struct conf_row process_rows[] = {
 	{ .name = "user", .contexts = CTX_MAIN, .min = 1, .max = 2, .type = &conf_user,
 	    FIELD(user) },
 	{ .name = "pid", .contexts = CTX_MAIN, .min = 1, .max = 1, .type = &conf_path,
-	    FIELD(pid), .dflt = WPROXY_PID_PATH },
+	    FIELD(pid), .set = pid_set, .dflt = WPROXY_PID_PATH },
 	{ .name = "worker_processes", .contexts = CTX_MAIN, .min = 1, .max = 1,
 	    .type = &conf_threads, FIELD(threads), .dflt = "1" },
 	{ .name = "worker_threads", .contexts = CTX_MAIN, .min = 1, .max = 1,
 	    .type = &conf_threads, FIELD(threads), .dflt = "1" },
 	{ .name = "worker_rlimit_nofile", .contexts = CTX_MAIN, .min = 1, .max = 1,
-	    .type = &conf_uint, FIELD(rlimit_nofile) },
+	    .type = &conf_uint, FIELD(rlimit_nofile), .set = rlimit_nofile_set },
 	{ .name = "worker_rlimit_core", .contexts = CTX_MAIN, .min = 1, .max = 1,
 	    .type = &conf_size, FIELD(rlimit_core) },
 	{ .name = "worker_shutdown_timeout", .contexts = CTX_MAIN, .min = 1, .max = 1,

@@ -72,7 +72,7 @@ log_open(struct conf *cf, struct str path)
 		file = logs_use(gen->logs, STR("/dev/null"), &gen->logs_used, gen->pool);
 	}
 	if (file == NULL)
-		conf_error_errno(cf, errno, "open() \"" STR_FMT "\" failed", STR_ARG(path));
+		conf_error_path(cf, errno, "open()", path);
 	return (file);
 }
 
@@ -136,7 +136,7 @@ generation_read(struct generation *gen, const struct options *options)
 
 /*
  * The main level's error_log, or that of -e and the build, at level error; stderr where the
- * build's cannot be opened, which start.c has said.
+ * build's cannot be opened.
  */
 static int
 generation_open_log(struct generation *gen, const struct options *options)
@@ -151,8 +151,11 @@ generation_open_log(struct generation *gen, const struct options *options)
 		log->file = log_open(&gen->cf, options->error_log);
 	else
 		log->file = logs_use(gen->logs, options->error_log, &gen->logs_used, gen->pool);
-	if (log->file == NULL && !options->error_log_given)
+	if (log->file == NULL && !options->error_log_given) {
+		conf_warn(&gen->cf, "open() \"" STR_FMT "\" failed (%d: %s), there is no default "
+		    "\"error_log\"", STR_ARG(options->error_log), errno, strerror(errno));
 		log->file = logs_use(gen->logs, STR("stderr"), &gen->logs_used, gen->pool);
+	}
 	gen->log = log;
 	return (log->file == NULL ? -1 : 0);
 }

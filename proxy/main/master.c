@@ -206,7 +206,9 @@ worker_ready(struct master *m)
 	m->worker.ready = true;
 	m->worker.ready_by_ms = 0;
 	if (m->state == MASTER_STARTING) {
-		if (pidfile_write(m->generation->process->pid, getpid()) != 0) {
+		const struct process_settings *process = m->generation->process;
+
+		if (pidfile_write(process->pid, getpid(), &process->pid_at) != 0) {
 			m->exit_status = 1;
 			master_stop(m);
 			return;

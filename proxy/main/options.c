@@ -125,6 +125,7 @@ options_parse(struct pool *pool, int argc, char *const *argv, struct options *o)
 		wrong = signal_find(pool, o);
 	o->test = o->test || o->dump;
 	o->version = o->version || o->build || o->help;
+	o->conf_given = o->conf_path.n > 0;
 	o->error_log_given = o->error_log.n > 0;
 	return (wrong);
 }

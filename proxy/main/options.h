@@ -18,6 +18,7 @@ struct options {
 	struct str signal_name;
 	struct str prefix;		/* absolute, with '/' behind, NUL behind that */
 	struct str conf_path;		/* absolute */
+	bool conf_given;		/* -c */
 	struct str conf_folder;		/* with '/' behind */
 	struct str error_log;		/* absolute, or "stderr" */
 	bool error_log_given;		/* -e */

@@ -10,37 +10,40 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/hint.h"
 #include "base/log.h"
 #include "base/pool.h"
 
+/* The whole file at once.  Its name is that of the pid file with a number behind. */
 static int
-pidfile_create(const char *path, pid_t pid)
+pidfile_create(const char *fresh, pid_t pid)
 {
 	char text[32];
-	int n = snprintf(text, sizeof(text), "%ld\n", (long)pid), fd;
+	int n = snprintf(text, sizeof(text), "%ld\n", (long)pid), fd, rc = 0, saved;
 
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
-	if (fd == -1) {
-		log_main(LOG_EMERG, errno, "open() \"%s\" failed", path);
+	fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+	if (fd == -1)
 		return (-1);
-	}
-	if (write(fd, text, (size_t)n) != n) {
-		log_main(LOG_EMERG, errno, "write() to \"%s\" failed", path);
-		(void)close(fd);
-		return (-1);
-	}
-	return (close(fd));
+	if (write(fd, text, (size_t)n) != n)
+		rc = -1;
+	saved = errno;
+	(void)close(fd);
+	errno = saved;
+	return (rc);
 }
 
 int
-pidfile_write(struct str path, pid_t pid)
+pidfile_write(struct str path, pid_t pid, const struct conf_position *at)
 {
 	struct pool *pool = pool_new(0);
 	struct str fresh = pool_printf(pool, STR_FMT ".%ld", STR_ARG(path), (long)pid);
-	int rc = pidfile_create(fresh.p, pid);
+	int rc = 0;
 
-	if (rc == 0 && rename(fresh.p, path.p) != 0) {
-		log_main(LOG_EMERG, errno, "rename() \"%s\" to \"%s\" failed", fresh.p, path.p);
+	if (pidfile_create(fresh.p, pid) != 0 || rename(fresh.p, path.p) != 0) {
+		int error = errno;
+
+		conf_tell(LOG_EMERG, at, error, hint_path(pool, path, error),
+		    "open() \"" STR_FMT "\" failed", STR_ARG(path));
 		(void)unlink(fresh.p);
 		rc = -1;
 	}

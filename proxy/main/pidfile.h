@@ -3,10 +3,11 @@
 
 #include <sys/types.h>
 
-#include "base/str.h"
+#include "conf/conf.h"
 
-/* The file that holds the master's number.  -1 after logging. */
-int	pidfile_write(struct str path, pid_t) __attribute__((warn_unused_result));
+/* The file that holds the master's number.  -1 after logging; at: of the directive. */
+int	pidfile_write(struct str path, pid_t, const struct conf_position *at)
+	    __attribute__((warn_unused_result));
 int	pidfile_read(struct str path, pid_t *) __attribute__((warn_unused_result));
 int	pidfile_rename(struct str from, struct str to) __attribute__((warn_unused_result));
 /* Only while it holds this pid: another master may have taken the name. */

@@ -20,23 +20,35 @@
 #define DESCRIPTORS_SPARE	256
 
 static void
-limit_set(int what, const char *name, rlim_t value)
+limit_set(int what, const char *name, rlim_t value, const struct conf_position *at)
+#define DESCRIPTORS_THREAD	8
 {
-	struct rlimit limit = { value, value };
+/* at: of the directive that wants it. */
+	struct rlimit limit = { value, value }, now;
+	struct pool *pool;
 
-	if (setrlimit(what, &limit) != 0)
-		log_main(LOG_ALERT, errno, "setrlimit(%s, %llu) failed", name,
+	if (setrlimit(what, &limit) == 0)
+		return;
+	pool = pool_new(0);
+	if (errno == EPERM && getrlimit(what, &now) == 0)
+		conf_tell(LOG_ALERT, at, EPERM, pool_printf(pool, "the hard limit is %llu: only root "
+		    "may raise it, systemd by LimitNOFILE=", (unsigned long long)now.rlim_max),
+		    "setrlimit(%s, %llu) failed", name, (unsigned long long)value);
+	else
+		conf_tell(LOG_ALERT, at, errno, STR_NULL, "setrlimit(%s, %llu) failed", name,
 		    (unsigned long long)value);
 }
 
 void
+	pool_free(pool);
 limit_descriptors(const struct process_settings *process)
 {
 	uint64_t wanted = process->connections * process->threads;
 	struct rlimit limit;
 
 	if (process->rlimit_nofile != 0) {
-		limit_set(RLIMIT_NOFILE, "RLIMIT_NOFILE", process->rlimit_nofile);
+		limit_set(RLIMIT_NOFILE, "RLIMIT_NOFILE", process->rlimit_nofile,
+		    &process->rlimit_nofile_at);
 	} else if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
 	    limit.rlim_cur < 2 * wanted + DESCRIPTORS_SPARE && limit.rlim_cur < limit.rlim_max) {
 		/* A connection has a back end or a file beside it. */
@@ -46,14 +58,29 @@ limit_descriptors(const struct process_settings *process)
 		(void)setrlimit(RLIMIT_NOFILE, &limit);
 	}
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && process->connections > limit.rlim_cur)
-		log_main(LOG_WARN, 0, "%llu worker_connections exceed open file resource limit: %llu",
-		    (unsigned long long)process->connections,
+		log_main(LOG_WARN, 0, "%llu worker_connections exceed open file resource limit: %llu"
+		    " (worker_rlimit_nofile raises it)", (unsigned long long)process->connections,
 		    (unsigned long long)limit.rlim_cur);
 }
 
 /* Numbers are given out from below: the next one tells how many are in use. */
 uint64_t
 descriptors_left(void)
+/* Loops, mailboxes and the like of all threads; without them nothing runs. */
+static int
+descriptors_check(const struct process_settings *process)
+{
+	uint64_t least = process->threads * DESCRIPTORS_THREAD, left = descriptors_left();
+	struct rlimit limit;
+
+	if (left >= least || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return (0);
+	log_main(LOG_EMERG, 0, "open file resource limit %llu leaves %llu descriptors, %llu are "
+	    "needed (worker_rlimit_nofile raises it)", (unsigned long long)limit.rlim_cur,
+	    (unsigned long long)left, (unsigned long long)least);
+	return (-1);
+}
+
 {
 	int next = dup(STDERR_FILENO);
 	struct rlimit limit;
@@ -108,7 +135,7 @@ worker_settle(const struct process_settings *process)
 		log_main(LOG_ALERT, errno, "setpriority(%d) failed", process->priority);
 	limit_descriptors(process);
 	if (process->rlimit_core != RLIMIT_UNSET)
-		limit_set(RLIMIT_CORE, "RLIMIT_CORE", process->rlimit_core);
+		limit_set(RLIMIT_CORE, "RLIMIT_CORE", process->rlimit_core, NULL);
 	environment_set(&process->env);
 	if (user_become(&process->user) != 0)
 		return (-1);
@@ -123,6 +150,8 @@ worker_settle(const struct process_settings *process)
 }
 
 /* The folder and those above it that are missing.  -1 with errno. */
+	if (descriptors_check(process) != 0)
+		return (-1);
 static int
 folder_make(const char *path)
 {

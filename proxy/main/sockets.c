@@ -15,8 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/hint.h"
+#include "main/occupant.h"
+
 #define BIND_TRIES	5
 #define BIND_PAUSE_MS	500
+
+#define PORT_UNPRIVILEGED	1024
 
 void
 sockets_init(struct sockets *s)
@@ -66,16 +71,55 @@ group_close(struct socket_group *group, bool remove_path)
 }
 
 /* nginx: "bind() to ADDR failed", "listen() to ADDR, backlog N failed", "socket() ADDR failed". */
+static struct str
+call_text(struct pool *pool, const struct listen *l, const char *call)
+{
+	if (strcmp(call, "bind()") == 0)
+		return (pool_printf(pool, "bind() to " STR_FMT, STR_ARG(l->text)));
+	if (strcmp(call, "listen()") == 0)
+		return (pool_printf(pool, "listen() to " STR_FMT ", backlog %d", STR_ARG(l->text),
+		    l->options.backlog < 0 ? 511 : l->options.backlog));
+	return (pool_printf(pool, "%s " STR_FMT, call, STR_ARG(l->text)));
+}
+
+static struct str
+occupied_hint(struct pool *pool, const struct addr *addr)
+{
+	struct str who = occupant_find(pool, addr);
+
+	if (who.n > 0)
+		return (pool_printf(pool, STR_FMT
+		    " listens there: end it, or listen elsewhere", STR_ARG(who)));
+	if (addr_is_unix(addr))
+		return (STR("another program listens there: end it, or listen elsewhere"));
+	return (pool_printf(pool, "another program listens there, \"ss -ltnp 'sport = :%u'\" shows "
+	    "it to root: end it, or listen elsewhere", addr_port(addr)));
+}
+
+/* What would help; absent: the words of errno must do. */
+static struct str
+bind_hint(struct pool *pool, const struct addr *addr, int error)
+{
+	if (error == EADDRINUSE)
+		return (occupied_hint(pool, addr));
+	if (addr_is_unix(addr))
+		return (hint_path(pool, str_from(addr->u.un.sun_path), error));
+	if (error == EACCES && addr_port(addr) < PORT_UNPRIVILEGED)
+		return (STR("ports below 1024 are for root: start it as root, which \"user\" gives "
+		    "up, grant CAP_NET_BIND_SERVICE, or listen on a port like 8080"));
+	if (error == EADDRNOTAVAIL)
+		return (STR("no interface of this machine has the address, see \"ip addr\""));
+	return (STR_NULL);
+}
+
 static void
 bind_failure_log(const struct listen *l, const char *call, int error)
 {
-	if (strcmp(call, "bind()") == 0)
-		log_main(LOG_EMERG, error, "bind() to " STR_FMT " failed", STR_ARG(l->text));
-	else if (strcmp(call, "listen()") == 0)
-		log_main(LOG_EMERG, error, "listen() to " STR_FMT ", backlog %d failed",
-		    STR_ARG(l->text), l->options.backlog < 0 ? 511 : l->options.backlog);
-	else
-		log_main(LOG_EMERG, error, "%s " STR_FMT " failed", call, STR_ARG(l->text));
+	struct pool *pool = pool_new(0);
+	struct str text = call_text(pool, l, call), hint = bind_hint(pool, &l->addr, error);
+
+	conf_tell(LOG_EMERG, &l->at, error, hint, STR_FMT " failed", STR_ARG(text));
+	pool_free(pool);
 }
 
 /* A path that a crash left behind: nobody answers there. */
@@ -93,9 +137,10 @@ stale_path_removed(const struct addr *addr)
 	return (error == ECONNREFUSED && unlink(addr->u.un.sun_path) == 0);
 }
 
-/* 0; 1: in use, worth another try; -1 after logging. */
+/* 0; 1: in use, worth another try; -1 after logging.  The first of several tries tells of both. */
 static int
-listen_bind(struct sockets *s, const struct listen *l, unsigned count, enum sockets_effort effort)
+listen_bind(struct sockets *s, const struct listen *l, unsigned count, enum sockets_effort effort,
+    bool first)
 {
 	const char *call = "bind()";
 	struct socket_group *group;
@@ -112,7 +157,8 @@ listen_bind(struct sockets *s, const struct listen *l, unsigned count, enum sock
 		free(fds);
 		if (error == EADDRINUSE && effort == SOCKETS_TEST)
 			return (0);
-		bind_failure_log(l, call, error);
+		if (first || error != EADDRINUSE)
+			bind_failure_log(l, call, error);
 		return (error == EADDRINUSE ? 1 : -1);
 	}
 	group = sockets_add(s, &l->addr, fds, count);
@@ -123,7 +169,8 @@ listen_bind(struct sockets *s, const struct listen *l, unsigned count, enum sock
 
 /* One pass over all addresses.  As listen_bind(). */
 static int
-sockets_bind_missing(struct sockets *s, const struct generation *gen, enum sockets_effort effort)
+sockets_bind_missing(struct sockets *s, const struct generation *gen, enum sockets_effort effort,
+    bool first)
 {
 	int result = 0;
 
@@ -136,7 +183,8 @@ sockets_bind_missing(struct sockets *s, const struct generation *gen, enum socke
 			continue;
 		group = sockets_find(s, &l->addr);
 		if (group == NULL) {
-			rc = listen_bind(s, l, (unsigned)gen->process->threads, effort);
+			rc = listen_bind(s, l, (unsigned)gen->process->threads, effort,
+			    first);
 			if (rc < 0)
 				return (-1);
 			if (rc > 0)
@@ -158,7 +206,7 @@ sockets_bind(struct sockets *s, const struct generation *gen, enum sockets_effor
 	unsigned tries = effort == SOCKETS_TRY ? BIND_TRIES : 1;
 
 	for (unsigned i = 0; i < tries; i++) {
-		int rc = sockets_bind_missing(s, gen, effort);
+		int rc = sockets_bind_missing(s, gen, effort, i == 0);
 
 		if (rc <= 0)
 			return (rc);

@@ -27,6 +27,7 @@
 #include "main/pidfile.h"
 #include "main/privilege.h"
 #include "main/systemd.h"
+#include "main/welcome.h"
 
 struct start {
 	const struct options *options;
@@ -52,12 +53,15 @@ start_open_logs(struct start *s)
 		.level = LOG_WARN, .brief = true };
 	s->file = (struct log){ .next = &s->terminal, .level = LOG_NOTICE };
 	s->file.file = logs_use(s->logs, s->options->error_log, used, s->pool);
-	if (s->file.file == NULL)
+	/* The build's is missing where wproxy was not installed; who needs it is told then. */
+	if (s->file.file == NULL && (s->options->error_log_given || errno != ENOENT))
 		log_write(&s->terminal, LOG_ALERT, 0, errno,
 		    "could not open error log file: open() \"%s\" failed",
 		    s->options->error_log.p);
-	if (s->file.file == NULL || s->file.file == s->terminal.file)
-		s->file = (struct log){ .file = s->terminal.file, .level = LOG_NOTICE };
+	if (s->file.file == NULL)
+		s->file = s->terminal;
+	else if (s->file.file == s->terminal.file)
+		s->file.next = NULL;
 	log_set_default(&s->file);
 }
 
@@ -82,6 +86,7 @@ start_load(struct start *s)
 	struct log quiet = s->file;
 	struct generation_input in = { .options = s->options, .source = s->source,
 		.logs = s->logs, .messages = &s->file };
+	struct generation *gen;
 
 	/* -q hides all but errors: so does the terminal behind the file. */
 	if (s->options->test && s->options->quiet) {
@@ -90,7 +95,10 @@ start_load(struct start *s)
 			s->terminal.level = LOG_ERR;
 		in.messages = &quiet;
 	}
-	return (generation_load(&in));
+	gen = generation_load(&in);
+	if (gen == NULL)
+		welcome_print(s->options);
+	return (gen);
 }
 
 /* --- -t, -T --- */
@@ -224,7 +232,7 @@ child_detach(const struct log *log)
  * ready or has ended (1).  -1 after logging.
  */
 static int
-start_detach(struct master *m, int *status)
+start_detach(struct master *m, const struct log *log, int *status)
 {
 	int ends[2];
 	char byte;
@@ -241,6 +249,9 @@ start_detach(struct master *m, int *status)
 	}
 	(void)close(ends[1]);
 	*status = read(ends[0], &byte, 1) == 1 ? 0 : 1;
+	if (*status != 0 && log_file_fd(log->file) != STDERR_FILENO)
+		fprintf(stderr, "wproxy: the start failed, \"%s\" says why\n",
+		    log_file_path(log->file));
 	(void)close(ends[0]);
 	return (1);
 }
@@ -260,7 +271,7 @@ start_master(struct start *s)
 	temp_folders_make(gen->http, &gen->process->user);
 	start_say_hello();
 	if (m->detached && !m->inherited) {
-		int rc = start_detach(m, &status);
+		int rc = start_detach(m, gen->log, &status);
 
 		if (rc != 0) {
 			/* The sockets, the pid file and their paths are the child's. */

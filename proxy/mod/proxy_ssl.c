@@ -73,8 +73,7 @@ passwords_read(struct conf *cf, const struct upstream_ssl *ssl, struct vec *pass
 		return (0);
 	path = conf_path_in_folder(cf, ssl->password_file);
 	if (cf->source->read(cf->source, cf->temp, path, &bytes) != 0)
-		return (conf_error_errno(cf, errno, "open() \"" STR_FMT "\" failed",
-		    STR_ARG(path)));
+		return (conf_error_path(cf, errno, "open()", path));
 	ssl_read_passwords(bytes, passwords, cf->temp);
 	return (0);
 }

@@ -158,8 +158,7 @@ passwords_set(struct conf *cf, const struct conf_row *row, void *field)
 	passwords->file = pool_strdup(cf->pool, conf_path_in_folder(cf, cf->words[1].text));
 	passwords->lines = VEC_OF(struct str);
 	if (cf->source->read(cf->source, cf->pool, passwords->file, &bytes) != 0)
-		return (conf_error_errno(cf, errno, "open() \"" STR_FMT "\" failed",
-		    STR_ARG(passwords->file)));
+		return (conf_error_path(cf, errno, "open()", passwords->file));
 	ssl_read_passwords(bytes, &passwords->lines, cf->pool);
 	return (0);
 }

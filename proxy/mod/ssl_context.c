@@ -224,8 +224,7 @@ ticket_keys_load(struct context_work *w)
 		struct str path = conf_path_in_folder(w->cf, *it), bytes;
 
 		if (w->cf->source->read(w->cf->source, w->cf->temp, path, &bytes) != 0)
-			return (conf_error_errno(w->cf, errno, "open() \"" STR_FMT "\" failed",
-			    STR_ARG(path)));
+			return (conf_error_path(w->cf, errno, "open()", path));
 		if (!ssl_ticket_keys_add(w->site->own_keys, bytes))
 			return (conf_error(w->cf, "\"" STR_FMT "\" must be 48 or 80 bytes",
 			    STR_ARG(path)));
@@ -373,7 +372,7 @@ static int (*const context_parts[])(struct context_work *) = {
 int
 ssl_refuse(struct conf *cf, const char *format, ...)
 {
-	char text[SSL_WHY_MAX];
+	char text[2 * SSL_WHY_MAX];
 	va_list args;
 
 	va_start(args, format);
@@ -382,6 +381,17 @@ ssl_refuse(struct conf *cf, const char *format, ...)
 	log_write(cf->log, LOG_EMERG, 0, 0, "%s", text);
 	cf->errors++;
 	return (-1);
+}
+
+/* The server is named: what it inherits may be written elsewhere. */
+static void
+context_refuse(struct conf *cf, const struct server *server, const struct ssl_loader *l)
+{
+	struct str hint = ssl_load_hint(l);
+
+	ssl_refuse(cf, "%s for the server in " STR_FMT ":%u%s" STR_FMT "%s", l->why,
+	    STR_ARG(server->file), server->line, hint.n > 0 ? " (" : "", STR_ARG(hint),
+	    hint.n > 0 ? ")" : "");
 }
 
 static void
@@ -414,7 +424,7 @@ ssl_context_new(struct conf *cf, const struct server *server, struct ssl_setting
 		if (context_parts[i](&w) == 0)
 			continue;
 		if (w.loader.why[0] != '\0')
-			ssl_refuse(cf, "%s", w.loader.why);
+			context_refuse(cf, server, &w.loader);
 		ssl_loader_fini(&w.loader);
 		return (NULL);
 	}

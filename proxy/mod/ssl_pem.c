@@ -10,12 +10,15 @@
 #include <string.h>
 
 #include <openssl/bio.h>
+#include <openssl/decodererr.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/uierr.h>
 #include <openssl/x509.h>
 #include <openssl/x509err.h>
 
+#include "base/hint.h"
 #include "net/tls_error.h"
 
 int
@@ -24,6 +27,7 @@ ssl_load_failed(struct ssl_loader *l, const char *call, struct str path)
 	char with_path[SSL_WHY_MAX / 2];
 	bool peers;
 
+	l->reason = ERR_peek_error();
 	(void)snprintf(with_path, sizeof(with_path), "%s(\"" STR_FMT "\")", call, STR_ARG(path));
 	tls_error_take(with_path, l->why, sizeof(l->why), &peers);
 	return (-1);
@@ -38,8 +42,37 @@ load_failed_at(struct ssl_loader *l, const char *what, struct str path, const ch
 	size_t used = n < (int)sizeof(l->why) / 2 ? (size_t)n : sizeof(l->why) / 2 - 1;
 	bool peers;
 
+	l->reason = ERR_peek_error();
 	tls_error_take(call, l->why + used, sizeof(l->why) - used, &peers);
 	return (-1);
+}
+
+static const struct {
+	int library, reason;
+	const char *hint;
+} reason_hints[] = {
+	{ ERR_LIB_X509, X509_R_KEY_VALUES_MISMATCH,
+	    "the key is another certificate's; the first certificate of the file must be the "
+	    "site's own, those of its authorities behind it" },
+	{ ERR_LIB_X509, X509_R_KEY_TYPE_MISMATCH, "the key is another certificate's" },
+	{ ERR_LIB_PEM, PEM_R_NO_START_LINE,
+	    "the file holds no \"-----BEGIN ...-----\" of that kind; PEM is wanted" },
+	{ ERR_LIB_OSSL_DECODER, ERR_R_UNSUPPORTED,
+	    "the file holds no \"-----BEGIN PRIVATE KEY-----\"; PEM is wanted" },
+	{ ERR_LIB_UI, UI_R_PROCESSING_ERROR,
+	    "the key is encrypted: \"ssl_password_file\" names a file with its password" },
+};
+
+struct str
+ssl_load_hint(const struct ssl_loader *l)
+{
+	if (l->unread.p != NULL)
+		return (hint_path(l->pool, l->unread, l->unread_error));
+	for (size_t i = 0; i < sizeof(reason_hints) / sizeof(reason_hints[0]); i++)
+		if (ERR_GET_LIB(l->reason) == reason_hints[i].library &&
+		    ERR_GET_REASON(l->reason) == reason_hints[i].reason)
+			return (str_from(reason_hints[i].hint));
+	return (STR_NULL);
 }
 
 int
@@ -51,6 +84,8 @@ ssl_read_file(struct ssl_loader *l, struct str path, const char *mode, struct st
 	if (l->source->read(l->source, l->pool, path, bytes) == 0)
 		return (0);
 	error = errno;
+	l->unread = path;
+	l->unread_error = error;
 	ERR_raise_data(ERR_LIB_SYS, error, "calling fopen(" STR_FMT ", %s)", STR_ARG(path), mode);
 	if (error == ENOENT || error == ENXIO)
 		ERR_raise(ERR_LIB_BIO, BIO_R_NO_SUCH_FILE);

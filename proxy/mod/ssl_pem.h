@@ -27,6 +27,11 @@ struct ssl_loader {
 	struct x509_st *certs[SSL_CERTS_MAX];	/* loaded; each with a reference */
 	struct str paths[SSL_CERTS_MAX];	/* ... from here */
 	unsigned cert_count;
+
+	/* Of the failure that why tells, for ssl_load_hint(). */
+	struct str unread;		/* a file that could not be read; absent: it is not that */
+	int unread_error;
+	unsigned long reason;		/* OpenSSL's */
 };
 
 /* "data:..." stands for the bytes behind it, here and for keys. */
@@ -49,6 +54,8 @@ void	ssl_loader_fini(struct ssl_loader *);
 void	ssl_read_passwords(struct str bytes, struct vec *passwords, struct pool *);
 /* OpenSSL's queue as: what "path" failed (SSL: ...). */
 int	ssl_load_failed(struct ssl_loader *, const char *call, struct str path);
+/* What would help, for who reads a configuration: see hint_path(). */
+struct str	ssl_load_hint(const struct ssl_loader *);
 /* A file.  -1: OpenSSL's queue says why, as if it had opened it (mode: fopen()'s). */
 int	ssl_read_file(struct ssl_loader *, struct str path, const char *mode, struct str *bytes)
 	    __attribute__((warn_unused_result));

@@ -5,9 +5,9 @@
  *	uri -> path (root, alias) -> file cache -> directory: 301 | file: head, bytes
  */
 #include <errno.h>
-#include <unistd.h>
 
 #include "base/encode.h"
+#include "base/hint.h"
 #include "http/core.h"
 #include "http/file.h"
 #include "http/response.h"
@@ -24,22 +24,6 @@ struct static_pump {
 	struct task more;	/* goes on next turn */
 };
 
-/* For EACCES: the first folder on the way that may not be entered, which is what people need to know. */
-static struct str
-forbidden_component(struct request *r, struct str path)
-{
-	for (size_t i = 1; i < path.n; i++) {
-		const char *folder;
-
-		if (path.p[i] != '/')
-			continue;
-		folder = pool_cstr(r->pool, str_make(path.p, i));
-		if (access(folder, X_OK) != 0)
-			return (str_from(folder));
-	}
-	return (path);
-}
-
 static enum step_result
 static_failed(struct request *r, struct str path, int err)
 {
@@ -54,7 +38,7 @@ static_failed(struct request *r, struct str path, int err)
 	case EPERM:
 	case ELOOP:
 		request_log(r, LOG_ERR, err, "open() \"" STR_FMT "\" failed at \"" STR_FMT "\"",
-		    STR_ARG(path), STR_ARG(forbidden_component(r, path)));
+		    STR_ARG(path), STR_ARG(hint_barred(r->pool, path)));
 		return (request_fail(r, 403));
 	default:
 		request_log(r, LOG_CRIT, err, "open() \"" STR_FMT "\" failed", STR_ARG(path));

@@ -134,6 +134,9 @@ def said(binary, folder, body, listen="listen 127.0.0.1:1 ssl;", http=""):
     for line in (done.stdout + done.stderr).split("\n"):
         line = re.sub(r"^(nginx|wproxy): ", "", line)
         line = re.sub(r"^\S+ \S+ (\[\w+\]) \d+#\d+: ", r"\1 ", line)
+        # What wproxy says more, behind nginx's words: where, and what would help (test_start.py).
+        line = re.sub(r" for the server in \S+:\d+( \(.*\))?$", "", line)
+        line = re.sub(r"( in \S+:\d+) \(.*\)$", r"\1", line)
         if line.startswith(("[warn]", "[emerg]")) and line not in lines:
             lines.append(line)
     # Port 1 cannot be bound by everybody, and is not what this is about.

@@ -1,0 +1,281 @@
+"""First contact: a start that fails says in one line what failed, where, and what would help.
+
+Each line begins with nginx's own words, which the oracle is asked for; behind them stand the
+place and, in parentheses, the cure.
+"""
+
+import os
+import re
+import resource
+import socket
+import subprocess
+
+import pytest
+
+from certificate import make_certificate
+from server import NGINX, SUBJECT, accepts, free_port, wait_until
+
+pytestmark = pytest.mark.wproxy_only
+
+NOBODY = 65534
+FRAME = """daemon %(daemon)s;
+pid %(folder)s/%(pid)s;  # pid
+error_log %(folder)s/%(error_log)s;  # error_log
+%(main)s  # main
+events { }
+http {
+    access_log off;
+    client_body_temp_path %(folder)s/open/body;
+    proxy_temp_path %(folder)s/open/proxy;
+%(foreign)s
+%(http)s  # http
+}
+"""
+LISTEN = "server { listen 127.0.0.1:@port@; }"
+NO_FOLDER = r'there is no folder "@folder@/nope": make it or correct the path'
+BARRED = (r'account "nobody" may not enter "@folder@/secret", which belongs to account "root" '
+          r'and has mode 0700')
+
+
+class Case:
+    def __init__(self, http=LISTEN, mark="http", hint="", *, main="", pid="open/server.pid",
+                 error_log="open/error.log", user=None, place="in", words=None):
+        self.http, self.mark, self.hint, self.main = http, mark, hint, main
+        self.pid, self.error_log, self.user = pid, error_log, user
+        self.place = place
+        self.words = words      # where nginx's are not asked for
+
+
+TLS = "server { listen 127.0.0.1:@port@ ssl; ssl_certificate %s; ssl_certificate_key %s; }"
+CASES = {
+    "port taken": Case("server { listen 127.0.0.1:@taken@; }",
+                       hint=r'process @pid@ "[^"]+" listens there: end it, or listen elsewhere'),
+    "port taken, any address": Case("server { listen @taken@; }",
+                                    hint=r'process @pid@ "[^"]+" listens there: .*'),
+    "port taken, not to be seen": Case(
+        "server { listen 127.0.0.1:@taken@; }", user=NOBODY,
+        hint=r"another program listens there, \"ss -ltnp 'sport = :@taken@'\" shows it to root: .*"),
+    "port below 1024": Case("server { listen 127.0.0.1:80; }", user=NOBODY,
+                            hint="ports below 1024 are for root: .*"),
+    "address of no interface": Case("server { listen 203.0.113.5:@port@; }",
+                                    hint='no interface of this machine has the address, see "ip addr"'),
+    "unix socket without folder": Case("server { listen unix:@folder@/nope/x.sock; }", hint=NO_FOLDER),
+    "certificate in no folder": Case(TLS % ("nope/x.pem", "x.key"), place="for the server in",
+                                     hint=NO_FOLDER),
+    "certificate missing": Case(TLS % ("y.pem", "x.key"), place="for the server in",
+                                hint="its folder is there, the file is not: .*"),
+    "certificate barred": Case(TLS % ("secret/x.pem", "secret/x.key"), place="for the server in",
+                               user=NOBODY, hint=BARRED),
+    "key missing": Case(TLS % ("x.pem", "y.key"), place="for the server in",
+                        hint="its folder is there, the file is not: .*"),
+    "key of another": Case(TLS % ("x.pem", "other.key"), place="for the server in",
+                           hint="the key is another certificate's; .*"),
+    "no certificate in the file": Case(TLS % ("x.key", "x.key"), place="for the server in",
+                                       hint='the file holds no "-----BEGIN .*'),
+    "no key in the file": Case(TLS % ("x.pem", "x.pem"), place="for the server in",
+                               hint='the file holds no "-----BEGIN PRIVATE KEY-----"; .*',
+                               words='cannot load certificate key "@folder@/x.pem": '),
+    "include in no folder": Case("include nope/x.conf;", hint=NO_FOLDER),
+    "include barred": Case("include secret/x.conf;", user=NOBODY, hint=BARRED),
+    "unknown user": Case(main="user nosuchaccount;", mark="main",
+                         hint="this machine has no such account: .*"),
+    "unknown group": Case(main="user nobody nosuchgroup;", mark="main",
+                          hint="this machine has no such group: .*"),
+    "pid file in no folder": Case(pid="nope/x.pid", mark="pid", hint=NO_FOLDER),
+    "pid file barred": Case(pid="secret/x.pid", mark="pid", user=NOBODY, hint=BARRED),
+    "error log in no folder": Case(error_log="nope/error.log", mark="error_log", hint=NO_FOLDER),
+    "error log barred": Case(error_log="secret/error.log", mark="error_log", user=NOBODY, hint=BARRED),
+    "access log in no folder": Case("server { listen 127.0.0.1:@port@; access_log @folder@/nope/x.log; }",
+                                    hint=NO_FOLDER),
+    "log folder not writable": Case(
+        "server { listen 127.0.0.1:@port@; access_log @folder@/closed/x.log; }", user=NOBODY,
+        hint=r'account "nobody" may not write in "@folder@/closed", which belongs to account "root" .*'),
+    "no number": Case(main="worker_rlimit_nofile many;", mark="main",
+                      hint='a whole number is wanted, not "many"'),
+}
+
+
+class Place:
+    """A folder with what the cases name, and a port that this process has taken."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for name, mode in (("open", 0o777), ("closed", 0o755), ("secret", 0o700)):
+            os.mkdir(folder + "/" + name)
+            os.chmod(folder + "/" + name, mode)
+        for name in ("x", "other"):
+            for path in make_certificate(folder):
+                os.rename(path, folder + "/" + name + os.path.splitext(path)[1])
+        self.port = free_port()
+        self.taken = socket.socket()
+        self.taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.taken.bind(("127.0.0.1", 0))
+        self.taken.listen()
+
+    def stop(self):
+        self.taken.close()
+
+    def fill(self, text, quoted=False):
+        for name, value in (("folder", self.folder), ("port", self.port), ("pid", os.getpid()),
+                            ("taken", self.taken.getsockname()[1])):
+            text = text.replace("@%s@" % name, re.escape(str(value)) if quoted else str(value))
+        return text
+
+    def write(self, case, program, daemon="off"):
+        text = self.fill(FRAME % {
+            "daemon": daemon, "folder": self.folder, "pid": case.pid, "error_log": case.error_log,
+            "main": case.main, "http": case.http,
+            "foreign": "" if program != "nginx" else
+            "".join(" %s_temp_path %s/open/%s;" % (x, self.folder, x) for x in ("fastcgi", "uwsgi", "scgi"))})
+        path = self.folder + "/" + program + ".conf"
+        with open(path, "w") as out:
+            out.write(text)
+        return path, 1 + [i for i, line in enumerate(text.splitlines())
+                          if line.endswith("# " + case.mark)][0]
+
+    def run(self, binary, path, *more, user=None, **options):
+        line = [binary, "-c", path, *more]
+        if user is not None:
+            line = ["setpriv", "--reuid=%d" % user, "--regid=%d" % user, "--clear-groups"] + line
+        return subprocess.run(line, capture_output=True, text=True, timeout=60,
+                              stdin=subprocess.DEVNULL, cwd=self.folder, **options)
+
+
+@pytest.fixture
+def place(own):
+    return own.keep(Place(own.folder()))
+
+
+def emerg_lines(text, program):
+    return [x.split("] ", 1)[1] for x in text.splitlines()
+            if x.startswith("%s: [emerg] " % program)]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", CASES)
+def test_failed_start(place, name):
+    case = CASES[name]
+    path, line = place.write(case, "wproxy")
+    if case.user is not None and place.run(SUBJECT, path, "-v", user=case.user).returncode != 0:
+        pytest.skip("another account cannot run %s" % SUBJECT)
+    done = place.run(SUBJECT, path, user=case.user)
+    assert done.returncode == 1
+    lines = emerg_lines(done.stderr, "wproxy")
+    assert len(lines) == (2 if "taken" in name else 1), done.stderr
+    words = place.fill(case.words or "")
+    if case.words is None:
+        oracle_path, _ = place.write(case, "nginx")
+        oracle = place.run(NGINX, oracle_path, "-e", "stderr", user=case.user)
+        found = re.search(r"\[emerg\] (?:\d+#\d+: )?(.*)", oracle.stderr)
+        assert found, "nginx starts: " + oracle.stderr
+        words = re.sub(r" in \S+:\d+$", "", found.group(1))
+        # nginx's temporary ports are not ours, nor is its name of the pid file.
+        words = words.replace(oracle_path, path)
+    assert lines[0].startswith(words), (words, lines[0])
+    rest = lines[0][len(words):]
+    want = r".* %s %s:%d \(%s\)" % (case.place, re.escape(path), line, place.fill(case.hint, True))
+    assert re.fullmatch(want, " " + rest), (want, rest)
+
+
+@pytest.mark.root
+def test_open_file_limit(place):
+    """A limit that may not be raised is said with its directive; the start goes on."""
+    case = Case(main="worker_rlimit_nofile 100000000;", mark="main")
+    path, line = place.write(case, "wproxy")
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    process = subprocess.Popen(
+        ["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups", SUBJECT, "-c", path],
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: accepts(("127.0.0.1", place.port)), 20, "the start")
+    finally:
+        process.terminate()
+        said = process.communicate(timeout=20)[1].decode()
+    assert ("[alert] setrlimit(RLIMIT_NOFILE, 100000000) failed (1: Operation not permitted) in %s:%d "
+            "(the hard limit is %d: only root may raise it, systemd by LimitNOFILE=)"
+            % (path, line, limit)) in said
+
+
+def test_too_few_files(place):
+    path, _ = place.write(Case(main="worker_rlimit_nofile 10;", mark="main"), "wproxy")
+    done = place.run(SUBJECT, path)
+    assert done.returncode == 1
+    assert re.search(r"\[emerg\] open file resource limit 10 leaves \d descriptors, 8 are needed "
+                     r"\(worker_rlimit_nofile raises it\)\n", done.stderr), done.stderr
+
+
+def test_failure_after_detaching(place):
+    """With `daemon on` the terminal is told where the reason stands."""
+    case = Case(pid="nope/x.pid", mark="pid")
+    path, line = place.write(case, "wproxy", daemon="on")
+    done = place.run(SUBJECT, path)
+    assert done.returncode == 1
+    log = place.folder + "/open/error.log"
+    assert 'wproxy: the start failed, "%s" says why\n' % log in done.stderr
+    with open(log) as file:
+        assert "x.pid\" failed (2: No such file or directory) in %s:%d (there is no folder" % (
+            path, line) in file.read()
+
+
+# -- without a configuration -------------------------------------------------------------------------
+
+def default_configuration():
+    """Where this binary looks when it is not told."""
+    said = subprocess.run([SUBJECT, "-h"], capture_output=True, text=True, timeout=10).stderr
+    return re.search(r"configuration file \(default: (.*)\)", said).group(1)
+
+
+def test_no_configuration(own):
+    """Alone in an empty folder: one line of what failed, then what to do; nothing about logs."""
+    missing = default_configuration()
+    if os.path.exists(missing):
+        pytest.skip("%s is there" % missing)
+    done = subprocess.run([SUBJECT], capture_output=True, text=True, timeout=20, cwd=own.folder())
+    assert done.returncode == 1 and done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith('wproxy: [emerg] open() "%s" failed (2: No such file or directory) (' % missing)
+    assert "error log" not in done.stderr
+    assert "There is no configuration yet. What to do next:" in lines
+    assert "    %s -c FILE" % SUBJECT in lines and "    %s -h" % SUBJECT in lines
+    assert ("-t -c /etc/nginx/nginx.conf" in done.stderr) == os.path.exists("/etc/nginx/nginx.conf")
+    assert done.stderr.endswith("\n")
+
+
+def test_configuration_in_the_folder(own):
+    """A wproxy.conf beside the person is offered, and what is offered works."""
+    if os.path.exists(default_configuration()):
+        pytest.skip("a configuration is installed")
+    folder = own.folder()
+    with open(folder + "/wproxy.conf", "w") as out:
+        out.write("pid x.pid; error_log stderr; events { } http { access_log off; server "
+                  "{ listen 127.0.0.1:%d; } }" % free_port())
+    done = subprocess.run([SUBJECT], capture_output=True, text=True, timeout=20, cwd=folder)
+    assert done.returncode == 1
+    offered = "%s -c wproxy.conf" % SUBJECT
+    assert "    " + offered in done.stderr.splitlines()
+    tested = subprocess.run(offered.split() + ["-t"], capture_output=True, text=True, timeout=20,
+                            cwd=folder)
+    assert tested.returncode == 0, tested.stderr
+
+
+def test_smallest_configuration(own):
+    """The smallest file that the advice prints is a file that wproxy takes."""
+    if os.path.exists(default_configuration()):
+        pytest.skip("a configuration is installed")
+    folder = own.folder()
+    said = subprocess.run([SUBJECT], capture_output=True, text=True, timeout=20, cwd=folder).stderr
+    text = [x.strip() for x in said.splitlines() if "proxy_pass" in x]
+    assert len(text) == 1
+    with open(folder + "/mine.conf", "w") as out:
+        out.write("pid x.pid; error_log stderr; " + text[0])
+    tested = subprocess.run([SUBJECT, "-t", "-p", folder, "-c", "mine.conf"], capture_output=True,
+                            text=True, timeout=20, cwd=folder)
+    assert tested.returncode == 0, tested.stderr
+
+
+def test_no_advice_for_a_named_file(own):
+    done = subprocess.run([SUBJECT, "-c", own.folder() + "/mine.conf"], capture_output=True,
+                          text=True, timeout=20)
+    assert done.returncode == 1
+    assert "What to do next" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
