@@ -60,7 +60,8 @@ spool_failure_is_news(void)
 	static atomic_uint_fast64_t said_at;
 	uint_fast64_t last = atomic_load(&said_at), now = clock_mono_ms() + 1;
 
-	return ((last == 0 || now - last >= NEWS_PAUSE) &&
+	/* Another thread's clock may be ahead of this one's. */
+	return ((last == 0 || now >= last + NEWS_PAUSE) &&
 	    atomic_compare_exchange_strong(&said_at, &last, now));
 }
 

@@ -26,9 +26,11 @@
 #define NAGLE_MATTERS	1400		/* bytes: what may go out in several segments */
 #define DISCARD_MAX	(1024u * 1024)
 #define INTERIM_MAX	1000		/* answers to be skipped: a back end that sends nothing else is mad */
-#define LONG_BODY	(32u * 1024)	/* the head is not left in its block then */
+#define LONG_BODY	(32u * 1024)	/* the head is not left in its block then, nor held for it */
+#define HOLD_MS		20		/* the head waits so long for a short body */
 
 static void	attempt_on_event(struct conn *, unsigned, void *);
+static bool	attempt_parse(struct attempt *);
 
 static void
 attempt_free(void *arg)
@@ -65,7 +67,10 @@ attempt_expire(struct timer *timer)
 	struct attempt *a = list_item(timer, struct attempt, timer);
 
 	assert(a->magic == ATTEMPT_MAGIC);
-	attempt_fail(a, ATTEMPT_TIMED_OUT);
+	if (a->hold_until != 0 && a->state == ATTEMPT_EXCHANGE)
+		(void)attempt_parse(a);
+	else
+		attempt_fail(a, ATTEMPT_TIMED_OUT);
 }
 
 static void
@@ -78,6 +83,8 @@ attempt_arm(struct attempt *a, uint64_t ms)
 static void
 attempt_await(struct attempt *a)
 {
+	if (a->hold_until != 0 && a->state == ATTEMPT_EXCHANGE)
+		return;
 	if (a->state == ATTEMPT_CONNECTING || a->state == ATTEMPT_HANDSHAKE)
 		attempt_arm(a, a->plan->connect_timeout);
 	else if (!chain_is_empty(&a->out))
@@ -366,7 +373,38 @@ attempt_keep_head(struct attempt *a, size_t size, const struct framing *framing)
 	a->head_owner = &linear->owner;
 }
 
-static void
+/* Is all of the body there, or so much that the rest may be long in coming?  The head has size bytes. */
+static bool
+attempt_has_body(const struct attempt *a, size_t size, const struct framing *framing)
+{
+	const struct buf *b = a->pump.in.first;
+	uint64_t have = a->pump.in.bytes - size;
+
+	if (have >= LONG_BODY)
+		return (true);
+	if (framing->kind == FRAMING_CHUNKED)
+		return (have >= 5 && str_ends(str_make(b->p, b->n), STR("0\r\n\r\n")));
+	return (framing->kind != FRAMING_LENGTH || have >= framing->length);
+}
+
+/* True: the head waits for its body, for HOLD_MS in all. */
+static bool
+attempt_hold(struct attempt *a, size_t size, const struct framing *framing)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (attempt_has_body(a, size, framing) || (a->hold_until != 0 && now >= a->hold_until) ||
+	    !a->all_given || !chain_is_empty(&a->out) || a->send_failed ||
+	    a->events->may_hold == NULL || !a->events->may_hold(a))
+		return (false);
+	if (a->hold_until == 0)
+		a->hold_until = now + HOLD_MS;
+	attempt_arm(a, a->hold_until - now);
+	return (true);
+}
+
+/* False: it waits for its body. */
+static bool
 attempt_on_head(struct attempt *a, size_t size)
 {
 	struct fields fields = { a->head.items, a->head.count, a->head.room, a->head.known };
@@ -376,8 +414,10 @@ attempt_on_head(struct attempt *a, size_t size)
 	if (framing_of_response(a->head.version, a->head.status, a->plan->method, &fields,
 	    &framing) != 0 || !fields_members(&fields, FIELD_CONNECTION, &listed)) {
 		attempt_fail(a, ATTEMPT_INVALID);
-		return;
+		return (true);
 	}
+	if (attempt_hold(a, size, &framing))
+		return (false);
 	a->keepalive = attempt_may_keep(a, &fields, &framing);
 	if (a->keepalive)
 		attempt_learn(a, &fields);
@@ -389,6 +429,7 @@ attempt_on_head(struct attempt *a, size_t size)
 	a->head_us = clock_mono_us();
 	attempt_await(a);
 	a->events->on_head(a);
+	return (true);
 }
 
 /* Looks for a head in what was read.  False: more is needed; true: it was found, or failed. */
@@ -421,10 +462,8 @@ attempt_parse(struct attempt *a)
 			return (true);
 		}
 		a->seen = 0;
-		if (a->head.status >= 200 || a->head.status == 101) {
-			attempt_on_head(a, (size_t)n);
-			return (true);
-		}
+		if (a->head.status >= 200 || a->head.status == 101)
+			return (attempt_on_head(a, (size_t)n));
 		/* 100, 103: the client's part of the protocol is ours. */
 		if (++a->interim > INTERIM_MAX) {
 			attempt_fail(a, ATTEMPT_INVALID);

@@ -37,8 +37,13 @@ enum attempt_failure {
 	ATTEMPT_TOO_BIG		/* the head is larger than allowed */
 };
 
-/* An attempt may be closed inside each; it is not touched afterwards. */
+/* An attempt may be closed inside each but may_hold; it is not touched afterwards. */
 struct attempt_events {
+	/*
+	 * The head is there, but not all of a short body: may it wait a moment for that?  A back end
+	 * that dies in between has then not answered, and another can.  NULL: no.
+	 */
+	bool (*may_hold)(struct attempt *);
 	void (*on_sent)(struct attempt *);	/* all that was given is sent, more is owed */
 	void (*on_head)(struct attempt *);	/* head is there */
 	void (*on_body)(struct attempt *);	/* pump may be run */
@@ -84,6 +89,7 @@ struct attempt {
 	struct framing_decoder decoder;
 	size_t seen;			/* of a head that is not all there; of one that is too big */
 	unsigned interim;		/* 1xx answers before this one */
+	uint64_t hold_until;		/* monotonic ms: the head waits for its body; 0: it does not */
 	struct response_head head;	/* fields lie in the thread's scratch: valid inside on_head */
 	struct owner *head_owner;	/* keeps the bytes they point into */
 	bool keepalive;			/* the answer allows another request */

@@ -245,6 +245,39 @@ choice_mark(struct peer_choice *choice, unsigned i)
 		choice->tried_few |= UINT64_C(1) << i;
 }
 
+static void
+choice_unmark(struct peer_choice *choice, unsigned i)
+{
+	if (choice->tried_many != NULL)
+		choice->tried_many[i / 64] &= ~(UINT64_C(1) << (i % 64));
+	else
+		choice->tried_few &= ~(UINT64_C(1) << i);
+}
+
+void
+peer_choice_failed(struct peer_choice *choice, const struct peer_try *t, uint64_t again_at)
+{
+	if (choice->failure_count < sizeof(choice->failures) / sizeof(choice->failures[0]))
+		choice->failures[choice->failure_count++] = (struct peer_failure){ t->slot, again_at };
+}
+
+unsigned
+peer_choice_again(struct peer_choice *choice, uint64_t now)
+{
+	unsigned count = 0;
+
+	for (unsigned k = 0; k < choice->failure_count; k++) {
+		struct peer_failure *failure = &choice->failures[k];
+
+		if (failure->again_at > now)
+			continue;
+		choice_unmark(choice, failure->slot);
+		failure->again_at = UINT64_MAX;
+		count++;
+	}
+	return (count);
+}
+
 static bool
 slot_is_full(const struct peer_slot *slot)
 {
@@ -352,7 +385,7 @@ try_begin(struct peer_choice *choice, uint32_t at, struct peer_try *out)
 		peer->checked = choice->now;
 	peer->conns++;
 	peer->refs++;
-	*out = (struct peer_try){ .peer = peer, .options = slot->options, .refs = 1,
+	*out = (struct peer_try){ .peer = peer, .options = slot->options, .slot = at, .refs = 1,
 		.alone = choice->list->count == 1 };
 }
 
@@ -684,6 +717,7 @@ peer_choice_restart(struct peer_choice *choice)
 	peer_choice_end(choice);
 	choice->tried_few = 0;
 	choice->tried_many = NULL;
+	choice->failure_count = 0;
 }
 
 void

@@ -86,6 +86,11 @@ struct peer_choice {
 	struct peer_list *list;
 	uint64_t tried_few;		/* bits of the first 64 slots */
 	uint64_t *tried_many;		/* all, where there are more */
+	struct peer_failure {
+		uint32_t slot;
+		uint64_t again_at;	/* monotonic ms: may be asked once more from then on */
+	} failures[4];			/* the first */
+	unsigned failure_count;
 	bool prepared;
 	struct str key;			/* by the method's prepare; lives as long as the request */
 	uint32_t hash;			/* the method's */
@@ -96,6 +101,7 @@ struct peer_choice {
 struct peer_try {
 	struct peer *peer;		/* NULL: none */
 	struct peer_options options;
+	uint32_t slot;			/* of the choice's list */
 	unsigned refs;
 	bool alone;			/* the only peer: never marked failed */
 };
@@ -185,6 +191,12 @@ bool	peer_done(struct peer_try *, enum peer_result, bool keep, struct peer_choic
 void	peer_choice_end(struct peer_choice *);
 /* Nobody was tried yet; the list is the newest. */
 void	peer_choice_restart(struct peer_choice *);
+/*
+ * The peer did not answer.  When all were asked and the last of them died with the request, those
+ * whose time has come by now are to be asked once more, for they may be back: how many.
+ */
+void	peer_choice_failed(struct peer_choice *, const struct peer_try *, uint64_t again_at);
+unsigned	peer_choice_again(struct peer_choice *, uint64_t now);
 /* The try has succeeded so far, and goes on: whatever failed before is over. */
 void	peer_works(const struct peer_try *, uint64_t now);
 /* An idle connection is closed. */

@@ -29,6 +29,7 @@
 #define STREAM_ROOM	(128u * 1024)	/* of a streamed request body on its way */
 #define STREAM_PIECE	(64u * 1024)
 #define IDLE_UNKNOWN	1000	/* ms: so long a peer of unknown habits is trusted to keep a connection */
+#define RESTART_MS	50	/* sooner a back end that died is not back */
 #define IDLE_CLOCK	4	/* ms: below it the clock cannot tell */
 
 static const struct attempt_events	upstream_attempt_events;
@@ -284,6 +285,8 @@ upstream_try(struct upstream *u, struct peer_try *peer, bool fresh)
 		(void)peer_done(peer, PEER_UNTESTED, false, NULL, clock_mono_ms());
 		return (false);
 	}
+	if (u->target.group != NULL)
+		peer_choice_failed(&u->choice, peer, 0);
 	upstream_result_end(u, 502);
 	if (peer_done(peer, PEER_FAILED, false, NULL, clock_mono_ms()))
 		upstream_log(u, LOG_WARN, 0, "upstream server temporarily disabled");
@@ -384,7 +387,7 @@ upstream_again(struct upstream *u)
 {
 	if (u->choice.set != NULL)
 		peer_choice_restart(&u->choice);
-	u->tried = u->addr_next = 0;
+	u->tried = u->again = u->addr_next = 0;
 	if (u->wait_from != 0)
 		u->queued = (int64_t)(clock_mono_ms() - u->wait_from);
 	upstream_go(u, upstream_next_peer(u));
@@ -412,6 +415,7 @@ upstream_tries(struct upstream *u)
 	    u->target.addr_count;
 	uint64_t tries = u->settings->next.tries;
 
+	count += u->again;
 	return (tries != 0 && tries < count ? (unsigned)tries : count);
 }
 
@@ -524,6 +528,25 @@ upstream_detach_failed(struct upstream *u)
 	attempt_detach(a);
 }
 
+/*
+ * Back ends may be restarted in turn: one that was down when the request came may be back
+ * when the last one dies with it.
+ */
+static void
+upstream_peer_failed(struct upstream *u, enum attempt_failure failure)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (failure == ATTEMPT_NO_CONNECTION) {
+		resolve_group(u->r, u->target.group, true);
+		peer_choice_failed(&u->choice, &u->attempt->peer, now);
+	} else if (failure == ATTEMPT_ENDED || failure == ATTEMPT_BROKEN) {
+		if (u->tried >= upstream_tries(u))
+			u->again += peer_choice_again(&u->choice, now);
+		peer_choice_failed(&u->choice, &u->attempt->peer, now + RESTART_MS);
+	}
+}
+
 static void
 upstream_on_failed(struct attempt *a, enum attempt_failure failure)
 {
@@ -540,8 +563,8 @@ upstream_on_failed(struct attempt *a, enum attempt_failure failure)
 	if (upstream_retry_fresh(u, failure))
 		return;
 	failure_log(u, failure);
-	if (failure == ATTEMPT_NO_CONNECTION && u->target.group != NULL)
-		resolve_group(u->r, u->target.group, true);
+	if (u->target.group != NULL)
+		upstream_peer_failed(u, failure);
 	u->reached = u->reached || failure != ATTEMPT_NO_CONNECTION;
 	upstream_result_end(u, meaning->status);
 	if (failure == ATTEMPT_TIMED_OUT && attempt_may_detach(a))
@@ -553,6 +576,15 @@ upstream_on_failed(struct attempt *a, enum attempt_failure failure)
 }
 
 /* --- events --- */
+
+/* Only if it could still be answered by another peer. */
+static bool
+upstream_may_hold(struct attempt *a)
+{
+	struct upstream *u = upstream_of(a);
+
+	return (u->idempotent && upstream_may_try_next(u, NEXT_ERROR));
+}
 
 static void
 upstream_on_sent(struct attempt *a)
@@ -570,6 +602,7 @@ upstream_on_body(struct attempt *a)
 }
 
 static const struct attempt_events upstream_attempt_events = {
+	.may_hold = upstream_may_hold,
 	.on_sent = upstream_on_sent,
 	.on_head = upstream_on_head,
 	.on_body = upstream_on_body,

@@ -77,6 +77,7 @@ struct upstream {
 	struct attempt_plan plan;
 	struct attempt *attempt;	/* NULL: none */
 	unsigned tried;
+	unsigned again;			/* peers that failed, and are asked once more */
 	unsigned addr_next;		/* of target.addrs */
 
 	struct resolver_query query;	/* for the target's name */
