@@ -131,6 +131,13 @@ static const char *const modules_built_in[] = { "http_access", "http_auth_basic"
 static const char *const modules_ignored[] = { "http_brotli_filter", "http_brotli_static",
 	"http_cache_purge", "http_slice", "http_vhost_traffic_status", "http_zstd_filter",
 	"http_zstd_static" };
+/* Debian's packages load them whether they are used or not; their directives are errors. */
+static const char *const modules_unused[] = { "http_auth_pam", "http_dav_ext", "http_echo",
+	"http_fancyindex", "http_geoip", "http_geoip2", "http_headers_more_filter",
+	"http_image_filter", "http_js", "http_lua", "http_memc", "http_modsecurity", "http_perl",
+	"http_set_misc", "http_srcache_filter", "http_subs_filter", "http_uploadprogress",
+	"http_upstream_fair", "http_xslt_filter", "mail", "nchan", "ndk_http", "rtmp",
+	"stream_geoip", "stream_geoip2", "stream_js" };
 
 static bool
 name_is_in(struct str name, const char *const *names, size_t count)
@@ -170,6 +177,11 @@ load_module_set(struct conf *cf, const struct conf_row *row, void *field)
 	if (IS_IN(name, modules_ignored)) {
 		conf_warn_at(cf, 1, "module \"" STR_FMT "\" is ignored: wproxy does without it",
 		    STR_ARG(name));
+		return (0);
+	}
+	if (IS_IN(name, modules_unused)) {
+		conf_warn_at(cf, 1, "module \"" STR_FMT "\" is not part of wproxy: "
+		    "its directives will be refused", STR_ARG(name));
 		return (0);
 	}
 	return (conf_error_at(cf, 1, "wproxy does not implement the module \"" STR_FMT "\" of \""

@@ -94,11 +94,12 @@ static const struct {
 	{ CTX_MAIN, "load_module /usr/lib/nginx/modules/ngx_http_realip_module.so;", "" },
 	{ CTX_MAIN, "load_module ngx_http_brotli_filter_module.so;",
 	    "[warn] module \"http_brotli_filter\" is ignored: wproxy does without it" IN },
-	{ CTX_MAIN, "load_module modules/ngx_http_echo_module.so;", "[emerg] wproxy does not "
-	    "implement the module \"http_echo\" of \"modules/ngx_http_echo_module.so\"" IN },
+	{ CTX_MAIN, "load_module modules/ngx_http_echo_module.so;",
+	    "[warn] module \"http_echo\" is not part of wproxy: its directives will be refused" IN },
+	{ CTX_LOCATION, "echo a;", REFUSED("echo", "what is answered") },
 	{ CTX_MAIN, "load_module modules/ngx_stream_module.so;", "" },
-	{ CTX_MAIN, "load_module modules/ngx_mail_module.so;", "[emerg] wproxy does not "
-	    "implement the module \"mail\" of \"modules/ngx_mail_module.so\"" IN },
+	{ CTX_MAIN, "load_module modules/ngx_no_such_module.so;", "[emerg] wproxy does not "
+	    "implement the module \"no_such\" of \"modules/ngx_no_such_module.so\"" IN },
 	{ CTX_HTTP, "load_module a;", "[emerg] \"load_module\" directive is not allowed here" IN },
 };
 
