@@ -18,12 +18,12 @@
 
 /* Besides clients: listeners, logs, loops, idle back-end connections. */
 #define DESCRIPTORS_SPARE	256
+#define DESCRIPTORS_THREAD	8
 
+/* at: of the directive that wants it. */
 static void
 limit_set(int what, const char *name, rlim_t value, const struct conf_position *at)
-#define DESCRIPTORS_THREAD	8
 {
-/* at: of the directive that wants it. */
 	struct rlimit limit = { value, value }, now;
 	struct pool *pool;
 
@@ -37,10 +37,10 @@ limit_set(int what, const char *name, rlim_t value, const struct conf_position *
 	else
 		conf_tell(LOG_ALERT, at, errno, STR_NULL, "setrlimit(%s, %llu) failed", name,
 		    (unsigned long long)value);
+	pool_free(pool);
 }
 
 void
-	pool_free(pool);
 limit_descriptors(const struct process_settings *process)
 {
 	uint64_t wanted = process->connections * process->threads;
@@ -63,9 +63,6 @@ limit_descriptors(const struct process_settings *process)
 		    (unsigned long long)limit.rlim_cur);
 }
 
-/* Numbers are given out from below: the next one tells how many are in use. */
-uint64_t
-descriptors_left(void)
 /* Loops, mailboxes and the like of all threads; without them nothing runs. */
 static int
 descriptors_check(const struct process_settings *process)
@@ -81,6 +78,9 @@ descriptors_check(const struct process_settings *process)
 	return (-1);
 }
 
+/* Numbers are given out from below: the next one tells how many are in use. */
+uint64_t
+descriptors_left(void)
 {
 	int next = dup(STDERR_FILENO);
 	struct rlimit limit;
@@ -134,6 +134,8 @@ worker_settle(const struct process_settings *process)
 	if (process->priority != 0 && setpriority(PRIO_PROCESS, 0, process->priority) != 0)
 		log_main(LOG_ALERT, errno, "setpriority(%d) failed", process->priority);
 	limit_descriptors(process);
+	if (descriptors_check(process) != 0)
+		return (-1);
 	if (process->rlimit_core != RLIMIT_UNSET)
 		limit_set(RLIMIT_CORE, "RLIMIT_CORE", process->rlimit_core, NULL);
 	environment_set(&process->env);
@@ -150,8 +152,6 @@ worker_settle(const struct process_settings *process)
 }
 
 /* The folder and those above it that are missing.  -1 with errno. */
-	if (descriptors_check(process) != 0)
-		return (-1);
 static int
 folder_make(const char *path)
 {
