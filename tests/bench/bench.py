@@ -1,6 +1,8 @@
-"""What `run` and `syscalls` share: tools and files made, servers started, one measurement."""
+"""What `run`, `syscalls` and `instructions` share: tools and files made, servers started, one measurement."""
 
 import argparse
+import contextlib
+import dataclasses
 import json
 import os
 import random
@@ -15,9 +17,13 @@ import time
 
 import peers
 import rows
+from pool import Pool	# of tests/e2e, by peers
 
 CLIENT_SIDE, SERVER_SIDE = 1, 0
 MEASURE_LIMIT = 600
+START_LIMIT = 120
+DOWNLOADS = 10		# that run beside
+QUICK_SECONDS, QUICK_ROUNDS, QUICK_PART = 0.5, 2, 4
 
 
 class BenchError(Exception):
@@ -30,18 +36,27 @@ def options(text, **defaults):
     parser.add_argument("rows", nargs="*", metavar="ROW", help="of: %s (all)" % " ".join(names))
     parser.add_argument("-d", "--seconds", type=float, default=defaults.get("seconds", 2.0),
                         help="length of one measurement (%(default)s)")
-    parser.add_argument("-r", "--rounds", type=int, default=defaults.get("rounds", 3),
+    parser.add_argument("-r", "--rounds", type=int, default=defaults.get("rounds", 5),
                         help="interleaved rounds (%(default)s)")
+    parser.add_argument("--quick", action="store_true",
+                        help="a first look: two short rounds, fewer of the large requests")
     parser.add_argument("-s", "--servers", help="comma separated (all that are installed)")
     parser.add_argument("-t", "--threads", type=int, default=1,
                         help="threads of wproxy, workers of nginx (%(default)s)")
     parser.add_argument("--no-pin", action="store_true",
                         help="leave server and load where the kernel puts them")
+    for flag, about in defaults.get("outputs", ()):
+        parser.add_argument(flag, metavar="FILE", help=about)
     given = parser.parse_args()
+    if given.quick:
+        given.seconds, given.rounds = QUICK_SECONDS, QUICK_ROUNDS
     unknown = set(given.rows) - set(names)
     if unknown:
         parser.error("no such row: %s" % " ".join(sorted(unknown)))
     given.rows = [row for row in rows.ROWS if not given.rows or row.name in given.rows]
+    if given.quick:
+        given.rows = [dataclasses.replace(row, requests=-(-row.requests // QUICK_PART))
+                      if row.requests and not row.renewed else row for row in given.rows]
     installed = peers.available()
     wanted = given.servers.split(",") if given.servers else installed
     given.servers = [name for name in installed if name in wanted]
@@ -94,9 +109,13 @@ class Place:
         self.server_cpu = {cpus[SERVER_SIDE]} if pin else None
         self.client_cpu = {cpus[CLIENT_SIDE]} if pin else None
         docroot = os.path.join(self.folder, "files")
-        os.makedirs(docroot)
-        self.files = {"thumb.jpg": os.urandom(rows.THUMB), "64k.bin": os.urandom(65536),
-                      "script.js": script_text(), "large.bin": bytes(64 * rows.MIB)}
+        for folder in ("first", "many"):
+            os.makedirs(os.path.join(docroot, folder))
+        thumb, script = os.urandom(rows.THUMB), script_text()
+        self.files = {"thumb.jpg": thumb, "64k.bin": os.urandom(65536), "script.js": script,
+                      "large.bin": bytes(64 * rows.MIB)}
+        self.files.update(("many/%05d.jpg" % i, thumb) for i in range(rows.MANY))
+        self.files.update(("first/%05d.js" % i, script) for i in range(rows.FIRST))
         for name, content in self.files.items():
             with open(os.path.join(docroot, name), "wb") as out:
                 out.write(content)
@@ -120,29 +139,50 @@ class Place:
             os.sched_setaffinity(0, self.client_cpu)
 
     def names_for(self, row):
-        names = dict(self.names)
+        names = dict(self.names, threads=row.threads or self.names["threads"])
         if row.closing:
             names["origin"] = names["closing"]
+        if row.backend:
+            names["origin"] = self.pool.port
         return names
 
-    def start(self, row, servers):
-        """The servers that can do the row, running."""
-        started = []
+    def start_one(self, row, name, label=None):
+        """A server that does the row, running; None when it cannot."""
         folder = os.path.join(self.folder, row.name)
-        try:
-            for name in servers:
+        cpu = None if row.threads else self.server_cpu
+        peer = peers.Peer(name, row, folder, cpu, self.names_for(row), label)
+        return peer if peer.can else None
+
+    @contextlib.contextmanager
+    def running(self, row, servers):
+        """The servers that can do the row, each beside the smaller one that it is compared with."""
+        wanted = [(row, name, name) for name in servers]
+        if row.few is not None:
+            wanted = [one for name in servers if name in peers.READS_NGINX
+                      for one in ((row, name, name), (row.few, name, name + "-few"))]
+        with contextlib.ExitStack() as at_end:
+            if row.backend:
+                folder = os.path.join(self.folder, row.name)
+                os.makedirs(folder)
+                self.pool = Pool(row.backend, folder, application="wsgi:application",
+                                 chdir=peers.HERE, options=["--keep-alive", "300"])
+                at_end.callback(self.pool.stop)
+            started = []
+            for which, name, label in wanted:
                 try:
-                    peer = peers.Peer(name, row, folder, self.server_cpu, self.names_for(row))
+                    peer = self.start_one(which, name, label)
                 except RuntimeError as error:
                     print("\n%s: left out: %s" % (row.name, error))
                     continue
-                if peer.can:
+                if peer is not None:
+                    at_end.callback(peer.stop)
                     started.append(peer)
-        except BaseException:
-            for peer in started:
-                peer.stop()
-            raise
-        return started
+            yield started
+
+    def renew(self):
+        """Files that nobody has seen as they are now."""
+        for i in range(rows.FIRST):
+            os.utime(os.path.join(self.names["docroot"], "first/%05d.js" % i))
 
     def request_file(self, row):
         path = os.path.join(self.folder, "request-" + row.name)
@@ -159,6 +199,8 @@ class Place:
             line += ["-b", str(row.upload)]
         if row.pace:
             line += ["-s", str(row.pace)]
+        if row.vary:
+            line += ["-v", str(row.vary)]
         for flag, wanted in (("-1", row.new), ("-i", row.hold), ("-t", row.tls),
                              ("-T", row.resumed)):
             if wanted:
@@ -172,6 +214,31 @@ class Place:
                               timeout=MEASURE_LIMIT)
         return json.loads(done.stdout)
 
+    @contextlib.contextmanager
+    def beside(self, row, peer):
+        """What else the server has to do while it is measured: idle connections, downloads."""
+        with contextlib.ExitStack() as at_end:
+            for others in self.others(row):
+                line = self.command(others, peer, MEASURE_LIMIT)
+                if others.hold:
+                    line[line.index("-d"):line.index("-d") + 2] = []
+                load = subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        preexec_fn=self.to_client_side)
+                at_end.callback(load.wait)
+                at_end.callback(load.kill)
+                if others.hold and json.loads(load.stdout.readline())["errors"]:
+                    raise BenchError("%s: %s: idle connections were lost" % (row.name, peer.name))
+            yield
+
+    @staticmethod
+    def others(row):
+        if row.idle:
+            yield dataclasses.replace(row, name=row.name + "-idle", idle=0, hold=True,
+                                      clients=row.idle)
+        if row.beside:
+            yield dataclasses.replace(row, name=row.name + "-beside", path=row.beside, length=-1,
+                                      clients=DOWNLOADS)
+
     def stop(self):
         self.origin.kill()
         self.origin.wait()
@@ -179,7 +246,7 @@ class Place:
 
 
 def request(row):
-    head = "%s %s HTTP/1.1\r\nHost: localhost\r\n" % ("POST" if row.upload else "GET", row.path)
+    head = "%s %s HTTP/1.1\r\nHost: %s\r\n" % ("POST" if row.upload else "GET", row.path, row.host)
     if row.upload:
         head += "Content-Length: %d\r\n" % row.upload
     return (head + row.fields + ("Connection: close\r\n" if row.new else "") + "\r\n").encode()
@@ -193,7 +260,7 @@ def _raw_answer(row, peer):
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             wire = context.wrap_socket(plain)
-        wire.sendall(request(row))
+        wire.sendall(request(row).replace(b"#####", b"00000"))
         left = row.upload
         while left > 0:
             wire.sendall(b"u" * min(left, 1 << 20))
@@ -226,7 +293,9 @@ PATTERN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 def check(place, row, peer):
     """The whole answer is compared once; the load generator checks status and length of each."""
     head, body = _raw_answer(row, peer)
-    name = row.path.lstrip("/")
+    name = row.path.lstrip("/").replace("#####", "00000")
+    if os.path.basename(name) in place.files:
+        name = os.path.basename(name)
     if not head.startswith(b"HTTP/1.1 200"):
         raise BenchError("%s: %s answers %r" % (row.name, peer.name, head))
     if row.gzip and b"content-encoding: gzip" in head.lower():
@@ -244,10 +313,36 @@ def check(place, row, peer):
         raise BenchError("%s: %s: another body (%d bytes)" % (row.name, peer.name, len(body)))
 
 
-def measure(place, row, peer, seconds):
-    """One run: the load generator's report and, as "cost", CPU microseconds (or seconds per GiB)."""
+def measure(place, peer, seconds):
+    """One run: the load generator's report and, as "cost", what the row is about."""
+    row = peer.row
+    if row.per == "connection":
+        return measure_memory(place, peer)
+    if row.per == "start":
+        return measure_start(place, peer)
+    if row.renewed:
+        place.renew()
+    with place.beside(row, peer):
+        report, tasks = measure_load(place, peer, seconds)
+    if report["done"] == 0:
+        raise BenchError("%s: %s: nothing was answered: %s" % (
+            row.name, peer.name, report["complaint"]))
+    spent = sum(tasks.values())
+    report["shares"] = sorted(task / spent for task in tasks.values() if task > spent / 100)
+    if row.per == "GiB":
+        report["cost"] = spent / (report["bytes"] / rows.GIB)
+    elif row.per == "p99":
+        report["cost"] = report["p99"]
+    else:
+        report["cost"] = spent * 1e6 / report["done"]
+    return report
+
+
+def measure_load(place, peer, seconds):
+    """The load generator's report, and the CPU seconds of each of the server's threads meanwhile."""
+    row = peer.row
     if row.new or row.requests:
-        before = peer.cpu_seconds()
+        before = peer.cpu_of_tasks()
         report = place.load_run(row, peer, seconds)
     else:
         # Connections are there, and what they cost is past, when it begins.
@@ -256,26 +351,33 @@ def measure(place, row, peer, seconds):
         try:
             if load.stdout.readline() != b"ready\n":
                 raise BenchError("%s: %s: not every client was answered" % (row.name, peer.name))
-            before = peer.cpu_seconds()
+            before = peer.cpu_of_tasks()
             load.stdin.write(b"\n")
             load.stdin.flush()
             report = json.loads(load.stdout.readline())
         finally:
             load.stdin.close()
             load.wait()
-    spent = peer.cpu_seconds() - before
-    if report["done"] == 0:
-        raise BenchError("%s: %s: nothing was answered: %s" % (
-            row.name, peer.name, report["complaint"]))
-    if row.per == "GiB":
-        report["cost"] = spent / (report["bytes"] / rows.GIB)
-    else:
-        report["cost"] = spent * 1e6 / report["done"]
-    return report
+    after = peer.cpu_of_tasks()
+    return report, {task: after[task] - before.get(task, 0) for task in after}
 
 
-def measure_memory(place, row, peer):
+NOTHING = {"done": 1, "errors": 0, "complaint": "", "seconds": 1, "p50": 0, "p99": 0}
+
+
+def measure_start(place, peer):
+    """CPU milliseconds of all the server's processes until it has answered; its own are new ones."""
+    peer = place.start_one(peer.row, peer.name, peer.label + "-new")
+    try:
+        check(place, peer.row, peer)
+        return dict(NOTHING, cost=peer.cpu_of_start() * 1e3)
+    finally:
+        peer.stop()
+
+
+def measure_memory(place, peer):
     """Bytes of the workers' memory for each of many idle connections."""
+    row = peer.row
     lean = dict(place.names_for(row), connections=64)
     base = peers.Peer(peer.name, row, os.path.join(place.folder, row.name + "-base"),
                       place.server_cpu, lean)
@@ -294,3 +396,29 @@ def measure_memory(place, row, peer):
     finally:
         load.stdin.close()
         load.wait()
+
+
+def counted_run(place, row, requests):
+    """What callgrind counted in wproxy's worker from its start to its end, and what it answered."""
+    folder = os.path.join(place.folder, "%s-counted-%d" % (row.name, requests))
+    peer = peers.Peer("wproxy", row, folder, None, place.names_for(row), under=[
+        "valgrind", "--tool=callgrind", "--callgrind-out-file=" + folder + "/wproxy/count.%p"])
+    try:
+        check(place, row, peer)
+        worker = peer.workers()[0]
+        report = place.load_run(row, peer, 0, requests)
+    finally:
+        peer.stop()
+    with open("%s/wproxy/count.%d" % (folder, worker)) as count:
+        return next(int(line.split()[1]) for line in count if line.startswith("totals:")), \
+            report["done"]
+
+
+def instructions(place, row, requests):
+    """
+    Instructions of a request in wproxy, its libraries included, the kernel not.  Two runs that differ
+    only in how many requests there are: other load on the machine does not change it.
+    """
+    few, few_done = counted_run(place, row, max(row.clients, requests // 10))
+    many, many_done = counted_run(place, row, requests)
+    return (many - few) / (many_done - few_done)

@@ -32,6 +32,7 @@
 
 enum { HOLD_AT_ONCE = 20 };	/* idle ones are opened so many at a time */
 enum { EVENTS = 256, HEAD_MAX = 8192, READ_SIZE = 256 * 1024, TICK_MS = 10, GRACE_S = 60 };
+enum { VARY_DIGITS = 5 };
 enum { SUB_BITS = 6, BUCKETS = 64 << SUB_BITS };
 
 enum state { CONNECT, HANDSHAKE, SEND, HEAD, BODY, CLOSING, HELD };
@@ -43,6 +44,7 @@ struct client {
 	bool writing;		/* watched for EPOLLOUT */
 
 	size_t sent;		/* of the request's head */
+	unsigned number;	/* of what is asked for, where that varies */
 	uint64_t body_sent;
 
 	char head[HEAD_MAX];
@@ -63,6 +65,8 @@ static struct {
 	uint64_t most;		/* requests */
 	char *request;
 	size_t request_size;
+	char *digits;		/* in request: five that name what is asked for, or NULL */
+	unsigned vary;		/* so many different ones */
 	uint64_t upload;	/* bytes of body to send */
 	int64_t expect;		/* length of the answer's body; -1: any */
 	bool each_new;		/* a connection for each request */
@@ -176,6 +180,7 @@ may_begin(void)
 static void
 request_begin(struct client *c)
 {
+	c->number = o.vary > 0 ? (unsigned)(total.begun % o.vary) : 0;
 	total.begun++;
 	c->sent = 0;
 	c->body_sent = 0;
@@ -417,6 +422,9 @@ client_write(struct client *c)
 {
 	ssize_t n;
 
+	if (o.digits != NULL)
+		for (unsigned i = 0, rest = c->number; i < VARY_DIGITS; i++, rest /= 10)
+			o.digits[VARY_DIGITS - 1 - i] = (char)('0' + rest % 10);
 	while (c->sent < o.request_size) {
 		n = client_send(c, o.request + c->sent, o.request_size - c->sent);
 		if (n == -1) {
@@ -587,7 +595,8 @@ static _Noreturn void
 usage(void)
 {
 	fprintf(stderr, "usage: load -p PORT -r REQUEST_FILE [-c CLIENTS] [-d SECONDS] [-n REQUESTS]\n"
-	    "\t[-e BODY_LENGTH] [-b UPLOAD_BYTES] [-s BYTES_A_TICK] [-1] [-i] [-t] [-T]\n"
+	    "\t[-e BODY_LENGTH] [-b UPLOAD_BYTES] [-s BYTES_A_TICK] [-v KINDS] [-1] [-i] [-t] [-T]\n"
+	    "\t-v where the request has #####, numbers below KINDS stand there in turn\n"
 	    "\t-1 a connection per request, -i idle until stdin ends, -t TLS, -T resumed TLS\n"
 	    "\t-w after one request each say \"ready\" and wait for a byte on stdin\n");
 	exit(2);
@@ -626,7 +635,7 @@ options(int argc, char **argv)
 
 	o.addr.sin_family = AF_INET;
 	o.addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	while ((option = getopt(argc, argv, "p:r:c:d:n:e:b:s:1itTw")) != -1)
+	while ((option = getopt(argc, argv, "p:r:c:d:n:e:b:s:v:1itTw")) != -1)
 		switch (option) {
 		case 'p': o.addr.sin_port = htons((uint16_t)strtoul(optarg, NULL, 10)); break;
 		case 'r': o.request = file_read(optarg, &o.request_size); break;
@@ -636,6 +645,7 @@ options(int argc, char **argv)
 		case 'e': o.expect = strtoll(optarg, NULL, 10); break;
 		case 'b': o.upload = strtoull(optarg, NULL, 10); break;
 		case 's': o.pace = strtoull(optarg, NULL, 10); break;
+		case 'v': o.vary = (unsigned)strtoul(optarg, NULL, 10); break;
 		case '1': o.each_new = true; break;
 		case 'i': o.hold = true; break;
 		case 'w': o.ready = true; break;
@@ -643,6 +653,8 @@ options(int argc, char **argv)
 		case 't': if (o.tls == NULL) o.tls = tls_context(); break;
 		default: usage();
 		}
+	if (o.vary > 0 && o.request != NULL)
+		o.digits = memmem(o.request, o.request_size, "#####", VARY_DIGITS);
 	if (o.request == NULL || o.addr.sin_port == 0 || o.clients == 0)
 		usage();
 }

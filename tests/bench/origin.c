@@ -363,17 +363,20 @@ client_event(struct client *c)
 		client_close(c);
 }
 
+/* At any of the loopback's addresses. */
 static int
 listen_on(const char *port)
 {
+	static const char device[] = "lo";
 	struct sockaddr_in a = { .sin_family = AF_INET };
 	const int on = 1;
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	a.sin_addr.s_addr = htonl(INADDR_ANY);
 	a.sin_port = htons((uint16_t)strtoul(port, NULL, 10));
 	if (fd == -1 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == -1 ||
 	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == -1 ||
+	    setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, sizeof(device)) == -1 ||
 	    bind(fd, (struct sockaddr *)&a, sizeof(a)) == -1 || listen(fd, 1024) == -1)
 		fail("listen");
 	return (fd);

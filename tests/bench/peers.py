@@ -114,9 +114,11 @@ def available():
 def _nginx_text(name, row, names):
     http = row.http
     if name == "nginx":
-        http = re.sub(r"(?m)^(upstream [^{]*\{\n(?:[^}]*\n)?)\}", r"\1" + KEPT_GROUP + "}", http)
+        if "keepalive " not in http:
+            http = re.sub(r"(?m)^(upstream [^{]*\{\n(?:[^}]*\n)?)\}",
+                          r"\1" + KEPT_GROUP + "}", http)
         http = re.sub(r"proxy_pass ", KEPT_LOCATION + "proxy_pass ", http)
-        if "upstream " in http and KEPT_GROUP not in http:
+        if "upstream " in http and "keepalive " not in http:
             raise RuntimeError("keepalive was not set for nginx")
     return NGINX % dict(names, http=http % names, main="user %s;" % row.user if row.user else "")
 
@@ -156,9 +158,10 @@ def _h2o_text(row, names):
 class Peer:
     """One running server for one row."""
 
-    def __init__(self, name, row, folder, cpu, names):
-        self.name = name
-        self.prefix = os.path.join(folder, name)
+    def __init__(self, name, row, folder, cpu, names, label=None, under=()):
+        self.name, self.row = name, row
+        self.label = label or name
+        self.prefix = os.path.join(folder, self.label)
         self.port = free_port()
         self.process = None
         os.makedirs(self.prefix, exist_ok=True)
@@ -182,10 +185,10 @@ class Peer:
         }[name]
         self.output = open(os.path.join(self.prefix, "output"), "wb")
         self.process = subprocess.Popen(
-            [BINARIES[name]] + command, stdout=self.output, stderr=self.output,
+            list(under) + [BINARIES[name]] + command, stdout=self.output, stderr=self.output,
             preexec_fn=None if cpu is None else lambda: os.sched_setaffinity(0, cpu))
         try:
-            wait_until(self._ready, what="%s accepts connections" % name)
+            wait_until(self._ready, 60, what="%s accepts connections" % name)
         except AssertionError:
             self.stop()
             with open(os.path.join(self.prefix, "output"), errors="replace") as said:
@@ -201,14 +204,22 @@ class Peer:
         children = child_pids(self.process.pid)
         return children if children and self.name in READS_NGINX else [self.process.pid]
 
-    def cpu_seconds(self):
-        """User and system time of all threads of the workers so far."""
-        total = 0
-        for pid in self.workers():
+    def cpu_of_tasks(self, pids=None):
+        """User and system seconds of each thread of the workers so far."""
+        spent = {}
+        for pid in pids or self.workers():
             for task in os.listdir("/proc/%d/task" % pid):
                 with open("/proc/%d/task/%s/schedstat" % (pid, task)) as stat:
-                    total += int(stat.read().split()[0])
-        return total / 1e9
+                    spent[task] = int(stat.read().split()[0]) / 1e9
+        return spent
+
+    def cpu_seconds(self):
+        """The same of all of them together."""
+        return sum(self.cpu_of_tasks().values())
+
+    def cpu_of_start(self):
+        """Of the master as well: what it took until now."""
+        return sum(self.cpu_of_tasks(set(self.workers()) | {self.process.pid}).values())
 
     def memory(self):
         """Anonymous memory of the workers, bytes."""

@@ -13,6 +13,8 @@ MIB = 1 << 20
 GIB = 1 << 30
 THUMB = 4405
 PLANE = 262144
+FIRST = 200		# files that nobody has asked for
+MANY = 2000		# small files
 
 
 @dataclasses.dataclass
@@ -24,7 +26,7 @@ class Row:
     path: str
     length: int = -1		# of the answer's body; -1: not known beforehand
     kind: str = "static"	# what other servers would have to do: static, proxy, other
-    per: str = "request"	# request, GiB, connection (memory)
+    per: str = "request"	# request, GiB, connection (memory), p99 (of a request), start (of the server)
     clients: int = 100
     requests: int = 0		# so many instead of so long
     upload: int = 0		# bytes of the request's body
@@ -38,6 +40,14 @@ class Row:
     gzip: bool = False
     hold: bool = False		# memory of idle connections
     user: str = ""
+    host: str = "localhost"
+    vary: int = 0		# ##### in path or host is so many numbers in turn
+    idle: int = 0		# connections that are open beside, and idle
+    beside: str = ""		# what ten others download meanwhile
+    backend: str = ""		# a kind of tests/e2e/pool.py instead of origin
+    renewed: bool = False	# files are touched before each measurement: nobody has seen them
+    threads: int = 0		# not pinned then
+    few: "Row" = None		# what it is compared with, server by server, instead of nginx
 
 
 STATIC = """    server {
@@ -90,6 +100,36 @@ def proxy(more=""):
 
 UNBUFFERED = proxy("proxy_buffering off;")
 
+def servers(count):
+    """Servers with a name each."""
+    return "    server_names_hash_max_size 65536;\n" + "".join("""    server {
+        listen 127.0.0.1:%%(port)d;
+        server_name h%05d.example.org;
+        location / { root %%(docroot)s; }
+    }
+""" % i for i in range(count))
+
+
+def locations(count):
+    """One server with prefix locations; what is served is the same file in each."""
+    return "    server {\n        listen 127.0.0.1:%(port)d;\n" + "".join(
+        "        location /l%05d/ { alias %%(docroot)s/; }\n" % i for i in range(count)) + "    }"
+
+
+def group(count):
+    """A group of peers, all of them origin."""
+    peers = "".join("    server 127.0.%d.%d:%%(origin)d;\n" % (i // 250, i % 250 + 1)
+                    for i in range(count))
+    return proxy().replace("    server 127.0.0.1:%(origin)d;\n",
+                           peers + "    keepalive 2000;\n    keepalive_requests 1000000000;\n")
+
+
+def scaling(name, title, target, few, **many):
+    """A row that is compared with a smaller one of the same server."""
+    few = dataclasses.replace(few, name=name, title=title, target=target)
+    return dataclasses.replace(few, few=few, **many)
+
+
 ROWS = [
     Row("static", "static 4,405 B, keep-alive", 0.60, STATIC, "/thumb.jpg", THUMB),
     Row("static-log", "the same with an access log", 0.60, LOGGED, "/thumb.jpg", THUMB, log=True),
@@ -124,8 +164,36 @@ ROWS = [
         clients=1, requests=16, tls=True),
     Row("gzip", "gzip of a 100 KB script", 0.05, GZIP, "/script.js", clients=20,
         fields="Accept-Encoding: gzip\r\n", gzip=True),
+    Row("gzip-first", "gzip, the first answer for a file", 1.0, GZIP, "/first/#####.js",
+        clients=20, requests=FIRST, vary=FIRST, renewed=True,
+        fields="Accept-Encoding: gzip\r\n", gzip=True),
     Row("idle", "idle connections, memory", 0.7, STATIC, "/thumb.jpg", THUMB, per="connection",
         clients=5000, hold=True),
     Row("idle-tls", "idle TLS connections, memory", 1.0, TLS, "/thumb.jpg", THUMB, tls=True,
         per="connection", clients=1000, hold=True),
+    Row("gunicorn-gthread", "gunicorn, gthread, OMERO's file", 0.90, omero(), "/webclient/thumb",
+        THUMB, kind="other", clients=20, backend="gthread"),
+    Row("gunicorn-gevent", "gunicorn, gevent, OMERO's file", 0.90, omero(), "/webclient/thumb",
+        THUMB, kind="other", clients=20, backend="gevent"),
+    Row("p99", "p99 of 4,405 B beside 10 downloads", 1.0, UNBUFFERED, "/thumb", THUMB,
+        kind="proxy", per="p99", clients=20, beside="/size/%d" % GIB),
+    Row("start", "10,000 servers: until the first answer", 1.0, servers(10000), "/thumb.jpg",
+        THUMB, kind="other", per="start", host="h00000.example.org"),
+    scaling("threads", "two threads against one", 1.10,
+            Row("", "", 0, STATIC, "/thumb.jpg", THUMB, kind="other", threads=1), threads=2),
+    scaling("open-1000", "1,000 connections open, 100 active, against 100", 1.15,
+            Row("", "", 0, STATIC, "/thumb.jpg", THUMB), idle=900),
+    scaling("open-10000", "10,000 connections open, 100 active, against 100", 1.15,
+            Row("", "", 0, STATIC, "/thumb.jpg", THUMB), idle=9900),
+    scaling("locations", "1,000 prefix locations against 10", 1.15,
+            Row("", "", 0, locations(10), "/l#####/thumb.jpg", THUMB, kind="other", vary=10),
+            http=locations(1000), vary=1000),
+    scaling("servers", "1,000 server names against 10", 1.15,
+            Row("", "", 0, servers(10), "/thumb.jpg", THUMB, kind="other", vary=10,
+                host="h#####.example.org"), http=servers(1000), vary=1000),
+    scaling("peers", "1,000 peers against 10", 1.15,
+            Row("", "", 0, group(10), "/thumb", THUMB, kind="other"), http=group(1000)),
+    # Of 200 a turn of the event loop rarely sees one twice: what is shared in a turn is not measured.
+    scaling("files", "2,000 files against 200", 1.15,
+            Row("", "", 0, STATIC, "/many/#####.jpg", THUMB, vary=200), vary=MANY),
 ]
