@@ -11,7 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 DEMO = os.path.join(os.path.dirname(HERE), "demo")
 PYTHON = os.environ.get("PYTHON", "/usr/bin/python3")
 
-KINDS = ("sync", "gthread", "gevent", "wsgiserver", "uwsgi")
+KINDS = ("sync", "gthread", "gevent", "wsgiserver", "uwsgi")    # and "uwsgi-socket", its own protocol
 
 
 def prepare_demo(runtime):
@@ -61,7 +61,8 @@ class Pool:
             return [PYTHON, os.path.join(HERE, "gevent_server.py"), self.name, self.application]
         module = self.application
         bind = self.address if self.port is None else self.name
-        return ["uwsgi", "--plugin", "python3", "--http-socket", bind, "--module", module,
+        socket_kind = "--socket" if self.kind == "uwsgi-socket" else "--http-socket"
+        return ["uwsgi", "--plugin", "python3", socket_kind, bind, "--module", module,
                 "--chdir", self.chdir, "--processes", str(self.workers), "--master", "--die-on-term",
                 "--need-app", "--chmod-socket=666", "--socket-timeout", "60", "--disable-logging",
                 "--buffer-size", "16384"] + self.options
