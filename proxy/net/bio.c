@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "net/conn_ops.h"
+#include "net/tls_record.h"
 
 enum {
 	DIRECT_MIN = 4096,	/* from here on copying costs more than it saves */
@@ -30,26 +31,49 @@ static pthread_once_t wire_method_once = PTHREAD_ONCE_INIT;
 static ssize_t
 wire_recv(struct wire *w, struct iovec *iov, int count)
 {
-	if (conn_is_quiet(w->conn))
-		return (conn_read_blocked(w->conn));
-	return (conn_socket_recv(w->conn, iov, count));
+	ssize_t n;
+
+	w->starved = false;
+	if (w->budget == 0)
+		return (CONN_AGAIN);
+	n = conn_is_quiet(w->conn) ? conn_read_blocked(w->conn) :
+	    conn_socket_recv(w->conn, iov, count);
+	w->starved = n <= 0;
+	w->ended |= n == 0;
+	if (n > 0)
+		w->budget -= (size_t)n < w->budget ? (size_t)n : w->budget;
+	return (n);
 }
 
 ssize_t
-wire_fill(struct wire *w)
+wire_fill(struct wire *w, size_t n)
 {
-	struct iovec iov = { w->ahead_room, w->ahead_want };
-	ssize_t n;
+	while (w->ahead_n < n) {
+		struct iovec iov = { w->ahead_room + w->ahead_n, w->ahead_want - w->ahead_n };
+		ssize_t got;
 
-	if (w->ahead_n > 0)
-		return ((ssize_t)w->ahead_n);
-	n = wire_recv(w, &iov, 1);
-	if (n > 0) {
+		if (w->ahead_n > 0 && w->ahead != w->ahead_room)
+			memmove(w->ahead_room, w->ahead, w->ahead_n);
 		w->ahead = w->ahead_room;
-		w->ahead_n = (size_t)n;
-	} else
-		w->ended |= n == 0;
-	w->starved = n <= 0;
+		if ((got = wire_recv(w, &iov, 1)) <= 0)
+			return (got);
+		w->ahead_n += (size_t)got;
+	}
+	return ((ssize_t)w->ahead_n);
+}
+
+/* The next record, whole: as wire_fill(). */
+static ssize_t
+wire_fill_record(struct wire *w)
+{
+	ssize_t n = wire_fill(w, TLS_RECORD_HEAD);
+
+	if (n <= 0)
+		return (n);
+	w->record_left = tls_record_size((const unsigned char *)w->ahead);
+	n = wire_fill(w, w->record_left);
+	if (n <= 0)
+		w->record_left = 0;
 	return (n);
 }
 
@@ -60,8 +84,6 @@ wire_fill_direct(struct wire *w, char *to, size_t n)
 	struct iovec iov[2] = { { to, n }, { w->ahead_room, w->ahead_want } };
 	ssize_t got = wire_recv(w, iov, 2);
 
-	w->ended |= got == 0;
-	w->starved = got <= 0;
 	if (got <= (ssize_t)n)
 		return (got);
 	w->ahead = w->ahead_room;
@@ -81,13 +103,15 @@ wire_take(struct wire *w, char *to, size_t n)
 {
 	ssize_t got;
 
-	if (w->ahead_n == 0 && n >= DIRECT_MIN)
+	if (!w->whole && w->ahead_n == 0 && n >= DIRECT_MIN)
 		return (wire_fill_direct(w, to, n));
-	got = wire_fill(w);
+	got = w->whole && w->record_left == 0 ? wire_fill_record(w) : wire_fill(w, 1);
 	if (got <= 0)
 		return (got);
 	if (n > w->ahead_n)
 		n = w->ahead_n;
+	if (w->whole)
+		w->record_left -= n < w->record_left ? n : w->record_left;
 	memcpy(to, w->ahead, n);
 	w->ahead += n;
 	w->ahead_n -= n;

@@ -12,7 +12,10 @@
  * What OpenSSL reads from and writes to: a conn's socket with read-ahead and
  * collected writes.  For tls.c only.
  */
-enum { BIO_AHEAD_MAX = 65536 };
+enum {
+	BIO_AHEAD_MAX = 65536,
+	BIO_BUDGET = 32768	/* bytes of a socket for one call that has no data to show for it */
+};
 
 enum wire_mode {
 	WIRE_COLLECT,	/* sent later: flights, tickets, alerts */
@@ -29,6 +32,9 @@ struct wire {
 	size_t ahead_n;
 	bool ended;		/* the socket's end was read */
 	bool starved;		/* the last read found nothing */
+	bool whole;		/* OpenSSL is given only whole records */
+	size_t record_left;	/* ... of the current one */
+	size_t budget;		/* bytes that may still be read in this call; then others are served */
 
 	enum wire_mode mode;
 	struct chain out;	/* collected */
@@ -36,8 +42,11 @@ struct wire {
 
 /* NULL out of OpenSSL's errors.  The wire must outlive it. */
 BIO	*wire_bio_new(struct wire *);
-/* Reads ahead if nothing is: > 0 bytes are there, 0 the end, CONN_AGAIN, CONN_FAILED. */
-ssize_t	 wire_fill(struct wire *);
+/*
+ * Reads ahead until n bytes are there, at most ahead_want: > 0 bytes, 0 the end, CONN_AGAIN,
+ * CONN_FAILED.
+ */
+ssize_t	 wire_fill(struct wire *, size_t n);
 /* Before the call ends: what was not taken goes back to the conn. */
 void	 wire_settle(struct wire *);
 /*

@@ -2,10 +2,7 @@
  * TLS as a kind of connection: the operations of struct conn_ops over OpenSSL
  * and the BIO of bio.c.  A struct tls belongs to its conn; what OpenSSL needs
  * room for during a call is the loop's (struct tls_room), so an idle
- * connection holds an SSL and this struct.
- *
- *	tls_start -> (hello ->) (maybe early ->) handshake (-> early) -> open -> closed
- *	               \-> plain HTTP: tls_abandon, the conn is plain again
+ * connection holds an SSL and this struct.  The handshake is tls_handshake.c's.
  *
  * Each call into OpenSSL stands between tls_begin() (error queue cleared, room
  * lent) and tls_end() (read-ahead given back, collected writes sent at the end
@@ -24,60 +21,19 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "net/bio.h"
 #include "net/conn_ops.h"
 #include "net/tls_error.h"
+#include "net/tls_state.h"
 
 enum {
-	RECORD_MAX = 16384,
 	RECORD_FIRST = 1400,		/* with its frame fits a segment: read without waiting */
 	RECORD_EARLY = 4096,		/* until the congestion window has grown */
 	RECORD_EARLY_UNTIL = 16384,
 	RECORD_PAUSE_MS = 1000,		/* then it has shrunk again */
 	AHEAD_SLACK = 512,		/* frames of the records that fill the caller's room */
-	AHEAD_HANDSHAKE = 8192,
 	DATALESS_PER_CALL = 16,
 	DATALESS_MAX = 256,		/* records in a row that carry no data: a flood */
 	ERROR_TEXT_MAX = 512
-};
-
-enum tls_state {
-	TLS_HELLO,	/* a server that has not seen its client's first byte */
-	TLS_MAYBE_EARLY,	/* early data is allowed and may come */
-	TLS_HANDSHAKE,
-	TLS_EARLY,	/* early data comes; the handshake has not ended */
-	TLS_OPEN,
-	TLS_PLAIN_HTTP,
-	TLS_FAILED
-};
-
-struct tls {
-	SSL *ssl;
-	struct wire wire;
-	struct task flush;	/* at the end of the turn */
-	void *arg;
-	enum tls_state state;
-	bool early_used;
-	bool shut;		/* close_notify was made */
-	bool fin_wanted;	/* ... and FIN follows once it is sent */
-	bool peers_error;
-
-	struct chain early;	/* early data, decrypted */
-	size_t offered;		/* record that OpenSSL did not get rid of: to be offered again */
-	size_t credit;		/* sent already, still in the owner's chain for want of max */
-	size_t record_max;
-	uint64_t burst;		/* bytes sent since the last pause */
-	uint64_t sent_at;	/* ms */
-	unsigned dataless;
-	char *error;
-};
-
-/* Of a loop, lent to one call at a time. */
-struct tls_room {
-	struct task exit;
-	struct loop *loop;
-	char ahead[BIO_AHEAD_MAX];
-	char record[RECORD_MAX];
 };
 
 static const struct conn_ops tls_ops;
@@ -91,7 +47,7 @@ tls_room_free(struct task *exit)
 	free(room);
 }
 
-static struct tls_room *
+struct tls_room *
 tls_room_of(struct loop *loop)
 {
 	void **slot = loop_slot(loop, LOOP_SLOT_TLS);
@@ -101,25 +57,28 @@ tls_room_of(struct loop *loop)
 		room = *slot = xmalloc(sizeof(*room));
 		memset(&room->exit, 0, sizeof(room->exit));
 		room->loop = loop;
+		room->waiting = 0;
 		room->exit.run = tls_room_free;
 		loop_at_exit(loop, &room->exit);
 	}
 	return (room);
 }
 
-/* ahead: about how many bytes of the socket this call will take. */
-static struct tls_room *
+struct tls_room *
 tls_begin(struct tls *t, size_t ahead)
 {
 	struct tls_room *room = tls_room_of(t->wire.conn->loop);
 
 	ERR_clear_error();
+	t->wire.starved = false;
+	t->wire.whole = t->state <= TLS_HANDSHAKE;
+	t->wire.budget = BIO_BUDGET;
 	t->wire.ahead_room = room->ahead;
 	t->wire.ahead_want = ahead < BIO_AHEAD_MAX ? ahead : BIO_AHEAD_MAX;
 	return (room);
 }
 
-static void
+void
 tls_end(struct tls *t)
 {
 	wire_settle(&t->wire);
@@ -128,8 +87,7 @@ tls_end(struct tls *t)
 		loop_at_end(t->wire.conn->loop, &t->flush);
 }
 
-/* What is left when OpenSSL says SSL_ERROR_SSL or a call of the socket failed. */
-static void
+void
 tls_fail(struct tls *t, const char *call, const char *text)
 {
 	struct conn *c = t->wire.conn;
@@ -164,6 +122,7 @@ static void
 tls_free(struct tls *t)
 {
 	task_cancel(&t->flush);
+	tls_wait_end(t);
 	SSL_free(t->ssl);
 	chain_clear(&t->wire.out);
 	chain_clear(&t->early);
@@ -187,6 +146,7 @@ tls_prepare(struct tls *t, struct ssl_ctx_st *ctx, bool server, struct str name)
 	SSL_set_options(t->ssl, SSL_OP_NO_RENEGOTIATION);
 	if (server) {
 		SSL_set_accept_state(t->ssl);
+		tls_wait_prepare(t);
 		return (true);
 	}
 	SSL_set_connect_state(t->ssl);
@@ -212,7 +172,7 @@ tls_start(struct conn *c, struct ssl_ctx_st *ctx, bool server, struct str name, 
 	t->flush.run = tls_flush_at_end;
 	t->arg = arg;
 	t->state = server ? TLS_HELLO : TLS_HANDSHAKE;
-	t->record_max = RECORD_MAX;
+	t->record_max = TLS_RECORD_MAX;
 	ERR_clear_error();
 	if (!tls_prepare(t, ctx, server, name)) {
 		tls_error_take("SSL_new()", text, sizeof(text), &peers);
@@ -236,100 +196,6 @@ tls_abandon(struct conn *c)
 	c->error = 0;
 	c->failed_call = NULL;
 	tls_free(t);
-}
-
-/* A TLS record, or SSLv2's hello, cannot begin as a request line does. */
-static bool
-is_hello_byte(unsigned char first)
-{
-	return (first == 0x16 || (first & 0x80) != 0);
-}
-
-/* Early data of the client, or none: then the handshake goes on as usual. */
-static int
-tls_handshake_early(struct tls *t, struct tls_room *room)
-{
-	size_t n = 0;
-
-	switch (SSL_read_early_data(t->ssl, room->record, RECORD_MAX, &n)) {
-	case SSL_READ_EARLY_DATA_SUCCESS:
-		chain_copy(&t->early, str_make(room->record, n));
-		t->state = TLS_EARLY;
-		t->early_used = true;
-		return (1);
-	case SSL_READ_EARLY_DATA_FINISH:
-		t->state = TLS_HANDSHAKE;
-		return (SSL_do_handshake(t->ssl));
-	default:
-		return (-1);
-	}
-}
-
-/* Why the handshake did not end: 0 when it will go on. */
-static int
-tls_handshake_stopped(struct tls *t, int result)
-{
-	struct conn *c = t->wire.conn;
-	int why = SSL_get_error(t->ssl, result);
-
-	wire_flush(&t->wire);	/* a flight, or the alert that says why not */
-	if (why == SSL_ERROR_SSL) {
-		tls_fail(t, "SSL_do_handshake()", NULL);
-		return (-1);
-	}
-	if (t->wire.ended || why == SSL_ERROR_SYSCALL || why == SSL_ERROR_ZERO_RETURN ||
-	    c->error != 0) {
-		tls_fail(t, c->failed_call, "peer closed connection in SSL handshake");
-		return (-1);
-	}
-	return (0);
-}
-
-/* The first bytes of a client tell whether it speaks TLS at all.  As tls_handshake(). */
-static int
-tls_look_at_hello(struct tls *t)
-{
-	ssize_t n = wire_fill(&t->wire);
-
-	if (n == CONN_AGAIN)
-		return (0);
-	if (n <= 0) {
-		tls_fail(t, t->wire.conn->failed_call, "peer closed connection in SSL handshake");
-		return (-1);
-	}
-	if (is_hello_byte((unsigned char)t->wire.ahead[0])) {
-		t->state = SSL_get_max_early_data(t->ssl) > 0 ? TLS_MAYBE_EARLY : TLS_HANDSHAKE;
-		return (1);
-	}
-	tls_fail(t, "SSL_do_handshake()", "client sent plain HTTP request to HTTPS port");
-	t->state = TLS_PLAIN_HTTP;
-	return (-1);
-}
-
-int
-tls_handshake(struct conn *c)
-{
-	struct tls *t = c->tls;
-	struct tls_room *room;
-	int result = 1;
-
-	if (t->state == TLS_OPEN || t->state == TLS_EARLY)
-		return (1);
-	if (t->state > TLS_OPEN)
-		return (-1);
-	room = tls_begin(t, AHEAD_HANDSHAKE);
-	if (t->state == TLS_HELLO)
-		result = tls_look_at_hello(t);
-	if (result == 1) {
-		result = t->state == TLS_MAYBE_EARLY ? tls_handshake_early(t, room) :
-		    SSL_do_handshake(t->ssl);
-		if (result != 1)
-			result = tls_handshake_stopped(t, result);
-		else if (t->state == TLS_HANDSHAKE)
-			t->state = TLS_OPEN;
-	}
-	tls_end(t);
-	return (result);
 }
 
 /* --- reading --- */
@@ -374,6 +240,14 @@ tls_read_some(struct tls *t, char *to, size_t room, int *result)
 	return (*result == 1 ? n : 0);
 }
 
+/* A whole request to renegotiate is refused by an alert; nobody needs to send a part of one. */
+static bool
+is_renegotiating(const struct tls *t)
+{
+	return (t->state == TLS_OPEN && SSL_is_server(t->ssl) && SSL_in_init(t->ssl) &&
+	    SSL_version(t->ssl) < TLS1_3_VERSION);
+}
+
 /* Nothing came.  > 0: ask once more; else as conn_recv(). */
 static ssize_t
 tls_read_stopped(struct tls *t, int result)
@@ -389,6 +263,11 @@ tls_read_stopped(struct tls *t, int result)
 	if (t->wire.ended) {
 		c->tls_truncated = true;
 		return (conn_fail(c, ECONNRESET, "SSL_read"));
+	}
+	if (is_renegotiating(t)) {
+		tls_fail(t, "SSL_read()", "part of a handshake within TLS 1.2");
+		c->error = EPROTO;
+		return (CONN_FAILED);
 	}
 	if (why == SSL_ERROR_WANT_WRITE || (why == SSL_ERROR_WANT_READ && t->wire.starved))
 		return (CONN_AGAIN);
@@ -431,10 +310,11 @@ tls_fill(struct tls *t, char *to, size_t room, size_t taken_before)
 		if (n > 0) {
 			taken += n;
 			t->dataless = 0;
+			t->wire.budget = BIO_BUDGET;
 			continue;
 		}
 		why = tls_read_stopped(t, result);
-		if (why > 0 && ++dataless < DATALESS_PER_CALL)
+		if (why > 0 && ++dataless < DATALESS_PER_CALL && t->wire.budget > 0)
 			continue;
 		if (why > 0) {	/* in fairness to others: later */
 			conn_ready_later(t->wire.conn, CONN_READ);
@@ -487,7 +367,7 @@ static size_t
 record_size(struct tls *t)
 {
 	uint64_t now = clock_mono_ms();
-	size_t size = RECORD_MAX;
+	size_t size = TLS_RECORD_MAX;
 
 	if (now - t->sent_at > RECORD_PAUSE_MS)
 		t->burst = 0;
@@ -613,7 +493,7 @@ tls_send(struct conn *c, struct chain *chain, uint64_t max)
 		return (0);
 	if (t->state >= TLS_PLAIN_HTTP || t->shut)
 		return (c->error != 0 ? CONN_FAILED : conn_fail(c, EPIPE, "SSL_write"));
-	sent = tls_send_records(t, tls_begin(t, AHEAD_HANDSHAKE), chain, max);
+	sent = tls_send_records(t, tls_begin(t, TLS_AHEAD), chain, max);
 	tls_end(t);
 	if (sent > 0)
 		c->sent += (uint64_t)sent;
@@ -643,7 +523,7 @@ tls_notify(struct tls *t)
 	if (t->shut || t->state != TLS_OPEN || t->offered > 0 || !SSL_is_init_finished(t->ssl))
 		return;
 	t->shut = true;
-	tls_begin(t, AHEAD_HANDSHAKE);
+	tls_begin(t, TLS_AHEAD);
 	(void)SSL_shutdown(t->ssl);	/* 0: sent, the peer's is not awaited */
 	tls_end(t);
 	task_cancel(&t->flush);
@@ -731,5 +611,5 @@ void
 tls_set_record_max(struct conn *c, size_t bytes)
 {
 	if (c->tls != NULL)
-		c->tls->record_max = bytes < RECORD_MAX ? bytes : RECORD_MAX;
+		c->tls->record_max = bytes < TLS_RECORD_MAX ? bytes : TLS_RECORD_MAX;
 }

@@ -16,6 +16,7 @@ import pytest
 
 from authority import Authority
 from server import wait_until
+from tlsrecords import ALERT, HANDSHAKE, RecordClient
 from tlswire import (V12, V13, TlsWire, alert_of, client_hello, context, plain, records, s_client,
                      tls_fetch)
 from wire import Wire, WireError, fetch, request
@@ -197,32 +198,92 @@ def test_fragmented_records(one, version):
 
 
 def test_large_hello(one):
-    """A ClientHello of 12 KiB is served."""
+    """A ClientHello of 12 KiB is served, in one record or in small ones."""
     ctx = context(alpn=["http/1.1"] + ["x%03d" % i + "y" * 240 for i in range(48)])
     assert tls_fetch(one.address(), "GET /hi", name="a.test", host="a.test", ctx=ctx).text == "hi"
 
 
-def test_half_open(own, ca, app):
-    """Half-open handshakes: bounded by client_header_timeout, cheap, harmless to others."""
-    one = serve(own, ca, app, timeout="2s", connections=4096)
+def in_pieces(payload, size):
+    """The bytes of a handshake in records of few bytes."""
+    return b"".join(b"\x16\x03\x01" + struct.pack(">H", len(piece)) + piece for piece in (
+        payload[at:at + size] for at in range(0, len(payload), size)))
+
+
+@pytest.mark.wproxy_only
+@pytest.mark.parametrize("size", [1, 9, 16384])
+def test_huge_hello(one, size):
+    """A ClientHello that claims 128 KiB is not waited for."""
+    with Wire(one.address(), timeout=20) as wire:
+        wire.try_send(in_pieces(b"\1\1\xff\xff\3\3" + b"x" * 60000, size))
+        wire.read_to_end()
+    one.wait_logged("client sent too large ClientHello while SSL handshaking")
+    lives(one)
+
+
+HALVES = {"nothing": b"", "byte": b"\x16", "part": HELLO[:100], "all": HELLO,
+          "record-of-it": in_pieces(HELLO[5:], 100)[:105 + 4],
+          "claims-much": b"\x16\x03\x01\x40\x00\x01\x00\x3f\xf0\x03\x03"}
+
+
+def opened(one, sent, count=1000):
+    made = []
+    for _ in range(count):
+        made.append(socket.create_connection(one.address(), 20))
+        made[-1].sendall(sent)
+    return made
+
+
+@pytest.mark.wproxy_only
+@pytest.mark.parametrize("kind", HALVES)
+def test_half_open_memory(own, ca, app, kind):
+    """1,000 half-open handshakes cost no more than 32 KiB each, wherever they stopped."""
+    one = serve(own, ca, app, connections=4096, threads="1")
     lives(one)
     before = memory(one)
-    open_ones = []
+    waiting = opened(one, HALVES[kind])
+    lives(one)
+    lives(one)
+    each = (memory(one) - before) / len(waiting)
+    # They were not just closed.
+    assert not select.select(waiting[:500], [], [], 0)[0] or kind == "all"
+    for wire in waiting:
+        wire.close()
+    assert each <= 32 * 1024 or is_sanitized(one.binary), each
+
+
+def test_half_open_goes_on(own, ca, app):
+    """A handshake is finished although a thousand others wait."""
+    one = serve(own, ca, app, connections=4096, threads="1")
+    waiting = opened(one, HELLO, 300)
+    for version in (V12, V13):
+        slow = [Slow(one.address(), context(maximum=version)) for _ in range(100)]
+        for client in slow:
+            with pytest.raises(ssl.SSLWantReadError):
+                client.tls.do_handshake()
+            client.socket.sendall(client.outgoing.read())
+        lives(one)
+        for client in slow:
+            assert client.ask(client.socket.sendall).endswith(b"hi")
+            client.close()
+    for wire in waiting:
+        wire.close()
+
+
+def test_half_open(own, ca, app):
+    """Half-open handshakes: bounded by client_header_timeout, harmless to others."""
+    one = serve(own, ca, app, timeout="2s", connections=4096)
+    lives(one)
     start = time.monotonic()
-    for i in range(1000):
-        wire = socket.socket()
-        wire.connect(one.address())
-        wire.sendall((HELLO, HELLO[:100], b"", b"\x16")[i % 4])
-        open_ones.append(wire)
-    each = (memory(one) - before) / 1000
+    waiting = []
+    for sent in HALVES.values():
+        waiting += opened(one, sent, 170)
     took = []
     for _ in range(20):
         begin = time.monotonic()
         lives(one)
         took.append(time.monotonic() - begin)
-    assert each <= 32 * 1024 or is_sanitized(one.binary), each
     assert sorted(took)[18] < 0.5, took
-    for wire in open_ones:
+    for wire in waiting:
         wire.settimeout(10)
         while True:
             try:
@@ -255,6 +316,50 @@ def test_key_updates(one):
         time.sleep(0.05)    # s_client looks for its letters at the start of what it reads at once
     out, _ = done.communicate(timeout=20)
     assert b"KEYUPDATE" in out and b"hi" in out.split(b"KEYUPDATE")[-1]
+
+
+AGAIN = b"\1\0\0\x2d\3\3" + bytes(32) + b"\0\0\4\xc0\x2b\xc0\x2f\1\0\0\0"     # a ClientHello
+
+FLOODS = {
+    "empty-1.2": (V12, lambda client: client.data(b"")),
+    "empty-1.3": (V13, lambda client: client.data(b"")),
+    "warnings-1.2": (V12, lambda client: client.seal_record(ALERT, b"\1\x5a")),
+    "warnings-1.3": (V13, lambda client: client.seal_record(ALERT, b"\1\x5a")),
+    "renegotiation": (V12, lambda client: client.seal_record(HANDSHAKE, AGAIN)),
+    "parts-of-renegotiation": (V12, lambda client: client.seal_record(HANDSHAKE, b"\1")),
+    "parts-of-handshake-1.3": (V13, lambda client: client.seal_record(HANDSHAKE, b"\1")),
+    "key-updates": (V13, lambda client: client.key_update(0)),
+    "wanted-key-updates": (V13, lambda client: client.key_update(1)),
+}
+
+
+@pytest.mark.wproxy_only
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "in-body"])
+@pytest.mark.parametrize("kind", FLOODS)
+def test_flood(one, app, kind, busy):
+    """Records that carry no data end the connection, after a few hundred at the latest."""
+    version, make = FLOODS[kind]
+    client = RecordClient(one.address(), version)
+    if busy:
+        client.socket.sendall(client.data(request("POST /app/flood", "Content-Length: 1000", host="a.test")))
+    assert client.taken(make(client) for _ in range(60000)) is not None
+    client.close()
+    lives(one)
+
+
+def test_data_between(one, app):
+    """400 requests, each behind a key update and an empty record: served."""
+    client = RecordClient(one.address())
+    before = len(app.requests)
+    for _ in range(399):
+        client.socket.sendall(client.key_update(1) + client.data(b"") +
+                              client.data(request("GET /app/between", host="a.test")))
+        assert client.socket.recv(65536)
+    client.socket.sendall(client.data(request("GET /app/between", "Connection: close", host="a.test")))
+    while client.socket.recv(65536):
+        pass
+    client.close()
+    assert len(app.requests) - before == 400
 
 
 def test_cut_in_record(one):
