@@ -35,8 +35,8 @@ uint_set(struct conf *cf, const struct conf_row *row, void *field)
 	uint64_t value;
 
 	if (!str_to_uint(cf->words[1].text, INT64_MAX, &value))
-		return (conf_error_hint(cf, 1, pool_printf(cf->temp, "a whole number is wanted, "
-		    "not \"" STR_FMT "\"", STR_ARG(cf->words[1].text)).p,
+		return (conf_error_hint(cf, 1, pool_printf(cf->temp, "\"" STR_FMT "\" is no whole "
+		    "number below 2^63", STR_ARG(cf->words[1].text)).p,
 		    "\"" STR_FMT "\" directive invalid number", STR_ARG(cf->words[0].text)));
 	if (range != NULL && range->max == 0 && value < range->min)
 		return (conf_error_at(cf, 1, "value must be equal to or greater than %llu",

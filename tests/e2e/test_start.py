@@ -91,7 +91,7 @@ CASES = {
         "server { listen 127.0.0.1:@port@; access_log @folder@/closed/x.log; }", user=NOBODY,
         hint=r'account "nobody" may not write in "@folder@/closed", which belongs to account "root" .*'),
     "no number": Case(main="worker_rlimit_nofile many;", mark="main",
-                      hint='a whole number is wanted, not "many"'),
+                      hint='"many" is no whole number below 2\\^63'),
 }
 
 

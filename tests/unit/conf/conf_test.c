@@ -614,7 +614,7 @@ START_TEST(bad_default_is_an_error)
 	fx.cf.caret = true;
 	ck_assert_int_eq(conf_inherit(&fx.cf, values, NULL, 0), -1);
 	ck_assert_str_eq(fixture_said(&fx), "[emerg] \"number\" directive invalid number "
-	    "(a whole number is wanted, not \"many\")\n");
+	    "(\"many\" is no whole number below 2^63)\n");
 	fixture_fini(&fx);
 }
 END_TEST
