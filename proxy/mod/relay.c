@@ -21,7 +21,6 @@
 
 #define READ_AHEAD_FLOOR	(16u * 1024)
 #define READ_AHEAD_STEP		(64u * 1024)
-#define READ_AHEAD_FLOORS	4		/* this part of the total is for floors */
 #define READ_MOST		(256u * 1024)
 #define BUFFERED_FLUSH		4096		/* nginx sends when a buffer is full */
 #define SPOOL_PIECE		(64u * 1024)
@@ -30,7 +29,7 @@
 static struct {
 	_Atomic uint64_t total;
 	_Atomic uint64_t used;
-	_Atomic unsigned active;	/* answers that have reserved something */
+	_Atomic unsigned active;	/* answers that want more than the floor */
 } read_ahead = { .total = UINT64_C(32) << 20 };
 
 void
@@ -43,19 +42,21 @@ relay_set_read_ahead(uint64_t total)
 static bool
 read_ahead_reserve(struct relay *relay, uint64_t window)
 {
-	uint64_t total = atomic_load(&read_ahead.total);
-	unsigned active = atomic_load(&read_ahead.active) + (relay->reserved == 0);
+	uint64_t total = atomic_load(&read_ahead.total), floors, used;
 
+	if (!relay->active)
+		atomic_fetch_add(&read_ahead.active, 1);
+	relay->active = true;
+	floors = atomic_load(&read_ahead.active) * (uint64_t)READ_AHEAD_FLOOR;
 	if (relay->reserved + READ_AHEAD_STEP > window ||
-	    relay->reserved + READ_AHEAD_STEP > total / active)
+	    relay->reserved + READ_AHEAD_STEP > total / (floors / READ_AHEAD_FLOOR))
 		return (false);
-	if (atomic_fetch_add(&read_ahead.used, READ_AHEAD_STEP) + READ_AHEAD_STEP >
-	    total - total / READ_AHEAD_FLOORS) {
+	used = atomic_fetch_add(&read_ahead.used, READ_AHEAD_STEP) + READ_AHEAD_STEP;
+	/* Half is kept for the floors of those that come later. */
+	if (used > total / 2 || used + floors > total) {
 		atomic_fetch_sub(&read_ahead.used, READ_AHEAD_STEP);
 		return (false);
 	}
-	if (relay->reserved == 0)
-		atomic_fetch_add(&read_ahead.active, 1);
 	relay->reserved += READ_AHEAD_STEP;
 	return (true);
 }
@@ -63,11 +64,12 @@ read_ahead_reserve(struct relay *relay, uint64_t window)
 static void
 read_ahead_release(struct relay *relay)
 {
-	if (relay->reserved == 0)
+	if (!relay->active)
 		return;
 	atomic_fetch_sub(&read_ahead.used, relay->reserved);
 	atomic_fetch_sub(&read_ahead.active, 1);
 	relay->reserved = 0;
+	relay->active = false;
 }
 
 static uint64_t
@@ -85,7 +87,8 @@ relay_room_unbuffered(struct relay *relay)
 	while (queued + left > allowed &&
 	    read_ahead_reserve(relay, u->settings->buffers.read_ahead))
 		allowed += READ_AHEAD_STEP;
-	if (queued < allowed)
+	/* The floor is one block: what is left of it is not worth another. */
+	if (queued == 0 || (queued < allowed && relay->reserved > 0))
 		return (allowed - queued);
 	session_await_drain(u->r);
 	return (0);

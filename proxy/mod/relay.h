@@ -29,7 +29,8 @@ struct relay {
 	bool spool_refused;		/* no more may be held back now */
 	bool spool_said;		/* "buffered to a temporary file" was logged */
 	struct chain held;		/* what the spool refused */
-	uint64_t reserved;		/* of the process' read-ahead, bytes */
+	bool active;			/* wants more than its floor of the process' read-ahead */
+	uint64_t reserved;		/* of it, bytes */
 };
 
 /* The head was sent: takes the attempt's pump over and begins. */
