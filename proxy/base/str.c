@@ -141,27 +141,28 @@ str_to_hex(struct str s, uint64_t max, uint64_t *value)
 	return (str_to_number(s, 16, max, value));
 }
 
-bool
-str_to_size(struct str s, uint64_t *bytes)
+/* How many bits to shift by what a letter at the end of a size stands for; 0: no such letter. */
+static unsigned
+size_shift(struct str s)
 {
-	unsigned shift = 0;
+	switch (s.n == 0 ? '\0' : ascii_lower((unsigned char)s.p[s.n - 1])) {
+	case 'k':
+		return (10);
+	case 'm':
+		return (20);
+	case 'g':
+		return (30);
+	default:
+		return (0);
+	}
+}
+
+bool
+str_to_offset(struct str s, uint64_t *bytes)
+{
+	unsigned shift = size_shift(s);
 	uint64_t v;
 
-	if (s.n > 0) {
-		switch (s.p[s.n - 1]) {
-		case 'k': case 'K':
-			shift = 10;
-			break;
-		case 'm': case 'M':
-			shift = 20;
-			break;
-		case 'g': case 'G':
-			shift = 30;
-			break;
-		default:
-			break;
-		}
-	}
 	if (shift != 0)
 		s.n--;
 	/* As off_t: a size beyond it could never be compared with a file's. */
@@ -169,6 +170,12 @@ str_to_size(struct str s, uint64_t *bytes)
 		return (false);
 	*bytes = v << shift;
 	return (true);
+}
+
+bool
+str_to_size(struct str s, uint64_t *bytes)
+{
+	return (size_shift(s) < 30 && str_to_offset(s, bytes));
 }
 
 /* Largest first: as in nginx, units must come in this order, each at most once. */
@@ -186,6 +193,7 @@ static const struct {
 	{ { "ms", 2 }, 1 },
 };
 #define TIME_UNITS	(sizeof(time_units) / sizeof(time_units[0]))
+#define TIME_WEEK	2
 #define TIME_SECOND	6	/* the unit of a bare number, which must be the last */
 
 /* The unit that s begins with (of letters only), from row first on; TIME_UNITS when none. */
@@ -208,11 +216,11 @@ time_unit(struct str s, size_t first, size_t *length)
 	return (TIME_UNITS);
 }
 
-bool
-str_to_msec(struct str s, uint64_t *msec)
+/* Of the units from row next to row last. */
+static bool
+time_parse(struct str s, size_t next, size_t last, uint64_t *msec)
 {
 	uint64_t total = 0, v;
-	size_t next = 0;
 
 	if (s.n == 0)
 		return (false);
@@ -224,7 +232,7 @@ str_to_msec(struct str s, uint64_t *msec)
 			digits.n++;
 		s = str_skip(s, digits.n);
 		if (!str_to_uint(digits, INT64_MAX, &v) ||
-		    (unit = time_unit(s, next, &length)) == TIME_UNITS ||
+		    (unit = time_unit(s, next, &length)) > last ||
 		    v > ((uint64_t)INT64_MAX - total) / time_units[unit].msec)
 			return (false);
 		total += v * time_units[unit].msec;
@@ -234,6 +242,23 @@ str_to_msec(struct str s, uint64_t *msec)
 			s = str_skip(s, 1);
 	}
 	*msec = total;
+	return (true);
+}
+
+bool
+str_to_msec(struct str s, uint64_t *msec)
+{
+	return (time_parse(s, TIME_WEEK, TIME_UNITS - 1, msec));
+}
+
+bool
+str_to_sec(struct str s, uint64_t *sec)
+{
+	uint64_t msec;
+
+	if (!time_parse(s, 0, TIME_SECOND, &msec))
+		return (false);
+	*sec = msec / 1000;
 	return (true);
 }
 

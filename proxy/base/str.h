@@ -95,10 +95,15 @@ bool	str_cut(struct str *rest, char separator, struct str *item);
 bool	str_to_uint(struct str, uint64_t max, uint64_t *value);
 bool	str_to_hex(struct str, uint64_t max, uint64_t *value);
 
-/* nginx's sizes: "8k", "1m", "2G" (any case), plain bytes. */
+/* nginx's sizes: "8k", "1m" (any case), plain bytes; of a place in a file or body also "2G". */
 bool	str_to_size(struct str, uint64_t *bytes);
-/* nginx's times: "1h 30m", "500ms", "30" (unit seconds); result milliseconds. */
+bool	str_to_offset(struct str, uint64_t *bytes);
+/*
+ * nginx's times: "1h 30m", "30" (unit seconds).  In milliseconds weeks are the longest unit
+ * ("500ms"); in seconds years are ("1y 2M"), and there are no milliseconds.
+ */
 bool	str_to_msec(struct str, uint64_t *msec);
+bool	str_to_sec(struct str, uint64_t *sec);
 /* A fixed-point decimal with up to `digits` fractional digits, e.g. "0.001" with 3 -> 1. */
 bool	str_to_fixed(struct str, unsigned digits, uint64_t *value);
 

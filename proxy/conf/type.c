@@ -58,6 +58,15 @@ size_set(struct conf *cf, const struct conf_row *row, void *field)
 }
 
 static int
+offset_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	(void)row;
+	if (!str_to_offset(cf->words[1].text, field))
+		return (refuse(cf, "invalid value"));
+	return (0);
+}
+
+static int
 msec_set(struct conf *cf, const struct conf_row *row, void *field)
 {
 	(void)row;
@@ -66,17 +75,12 @@ msec_set(struct conf *cf, const struct conf_row *row, void *field)
 	return (0);
 }
 
-/* Milliseconds are no part of a time in seconds. */
 static int
 sec_set(struct conf *cf, const struct conf_row *row, void *field)
 {
-	struct str value = cf->words[1].text;
-	uint64_t msec;
-
 	(void)row;
-	if (str_find(value, STR("ms")) != SIZE_MAX || !str_to_msec(value, &msec))
+	if (!str_to_sec(cf->words[1].text, field))
 		return (refuse(cf, "invalid value"));
-	*(uint64_t *)field = msec / 1000;
 	return (0);
 }
 
@@ -168,6 +172,7 @@ inert_set(struct conf *cf, const struct conf_row *row, void *field)
 const struct conf_type conf_flag = { "flag", sizeof(bool), flag_set, NULL };
 const struct conf_type conf_uint = { "number", sizeof(uint64_t), uint_set, NULL };
 const struct conf_type conf_size = { "size", sizeof(uint64_t), size_set, NULL };
+const struct conf_type conf_offset = { "size", sizeof(uint64_t), offset_set, NULL };
 const struct conf_type conf_msec = { "time", sizeof(uint64_t), msec_set, NULL };
 const struct conf_type conf_sec = { "time in seconds", sizeof(uint64_t), sec_set, NULL };
 const struct conf_type conf_str = { "string", sizeof(struct str), str_set, NULL };

@@ -57,6 +57,7 @@ struct conf_name {
 extern const struct conf_type conf_flag;	/* bool, on|off */
 extern const struct conf_type conf_uint;	/* uint64_t; param: struct conf_range or NULL */
 extern const struct conf_type conf_size;	/* uint64_t bytes, "8k" */
+extern const struct conf_type conf_offset;	/* the same with "2G", of a file or body */
 extern const struct conf_type conf_msec;	/* uint64_t milliseconds, "1m 30s" */
 extern const struct conf_type conf_sec;		/* uint64_t whole seconds */
 extern const struct conf_type conf_str;		/* struct str */

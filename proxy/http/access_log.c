@@ -31,6 +31,7 @@ struct access_log {
 
 struct access_log_main {
 	struct hash *formats;
+	struct vec buffered;	/* struct access_log: those with a buffer, while they are read */
 };
 
 struct access_log_location {
@@ -60,7 +61,7 @@ format_variable(struct conf *cf, struct log_format *format, struct str text, siz
 	for (end = start; end < text.n && is_variable_char(text.p[end]); end++)
 		continue;
 	if (end == start || (braces && (end == text.n || text.p[end] != '}'))) {
-		if (braces)
+		if (braces && start < text.n)
 			return (conf_error(cf, "the closing bracket in \"" STR_FMT
 			    "\" variable is missing", STR_ARG(str_skip(text, start))));
 		return (conf_error(cf, "invalid parameter \"" STR_FMT "\"", STR_ARG(text)));
@@ -171,6 +172,24 @@ access_log_option(struct conf *cf, unsigned i, struct access_log *log)
 	return (conf_error_at(cf, i, "invalid parameter \"" STR_FMT "\"", STR_ARG(word)));
 }
 
+/* A file has one buffer. */
+static int
+buffer_check(struct conf *cf, struct access_log_main *conf, const struct access_log *log,
+    struct str path)
+{
+	if (log->buffer == 0)
+		return (0);
+	if (conf->buffered.size == 0)
+		conf->buffered = VEC_OF(struct access_log);
+	VEC_EACH(&conf->buffered, struct access_log, other)
+		if (other->file == log->file &&
+		    (other->buffer != log->buffer || other->flush != log->flush))
+			return (conf_error(cf, "access_log \"" STR_FMT "\" already defined with "
+			    "conflicting parameters", STR_ARG(conf_path_in_prefix(cf, path))));
+	*(struct access_log *)vec_push(&conf->buffered, cf->pool) = *log;
+	return (0);
+}
+
 static int
 access_log_set(struct conf *cf, const struct conf_row *row, void *field)
 {
@@ -178,7 +197,6 @@ access_log_set(struct conf *cf, const struct conf_row *row, void *field)
 	struct vec *logs = field;
 	struct str path = cf->words[1].text, name = STR("combined");
 	struct access_log *log;
-	unsigned options = 3;
 
 	(void)row;
 	if (logs->size == 0)
@@ -198,27 +216,25 @@ access_log_set(struct conf *cf, const struct conf_row *row, void *field)
 		return (0);
 	}
 	log = vec_push(logs, cf->pool);
-	if (cf->word_count > 2) {
-		if (str_chr(cf->words[2].text, '=') != SIZE_MAX)
-			options = 2;
-		else
-			name = cf->words[2].text;
-	}
+	if (cf->word_count > 2)
+		name = cf->words[2].text;
 	log->format = hash_get(conf->formats, name);
 	if (log->format == NULL)
 		return (conf_error_at(cf, 2, "unknown log format \"" STR_FMT "\"", STR_ARG(name)));
-	for (unsigned i = options; i < cf->word_count; i++)
+	for (unsigned i = 3; i < cf->word_count; i++)
 		if (access_log_option(cf, i, log) != 0)
 			return (-1);
 	if (log->flush != 0 && log->buffer == 0)
 		return (conf_error(cf, "no buffer is defined for access_log \"" STR_FMT "\"",
 		    STR_ARG(path)));
 	if (str_chr(path, '$') != SIZE_MAX) {
+		if (log->buffer != 0)
+			return (conf_error(cf, "buffered logs cannot have variables in name"));
 		log->path = tpl_compile(cf, conf_path_in_prefix(cf, path));
 		return (log->path == NULL ? -1 : 0);
 	}
 	log->file = cf->open_log(cf, path);
-	return (log->file == NULL ? -1 : 0);
+	return (log->file == NULL ? -1 : buffer_check(cf, conf, log, path));
 }
 
 /* ---- at run time ---- */

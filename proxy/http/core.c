@@ -17,9 +17,6 @@ types_word(struct conf *cf, void *arg)
 	struct hash *types = arg;
 	struct str *type = pool_new_object(cf->pool, struct str);
 
-	if (cf->word_count < 2)
-		return (conf_error(cf, "invalid number of arguments in \"" STR_FMT
-		    "\" MIME type", STR_ARG(cf->words[0].text)));
 	*type = pool_strdup(cf->pool, cf->words[0].text);
 	for (unsigned i = 1; i < cf->word_count; i++) {
 		void **slot = hash_slot(types, pool_strdup(cf->pool, cf->words[i].text));
@@ -53,6 +50,24 @@ types_set(struct conf *cf, const struct conf_row *row, void *field)
 	((struct core_location *)((char *)(uintptr_t)(field) -			\
 	offsetof(struct core_location, member)))
 
+/* The variables that are made of the root cannot be part of it. */
+static int
+root_check(struct conf *cf, struct str path)
+{
+	static const struct { struct str name, braced; } made_of_root[] = {
+		{ { "$document_root", 14 }, { "${document_root}", 16 } },
+		{ { "$realpath_root", 14 }, { "${realpath_root}", 16 } },
+	};
+
+	for (size_t i = 0; i < sizeof(made_of_root) / sizeof(made_of_root[0]); i++)
+		if (str_find(path, made_of_root[i].name) != SIZE_MAX ||
+		    str_find(path, made_of_root[i].braced) != SIZE_MAX)
+			return (conf_error_at(cf, 1, "the " STR_FMT " variable cannot be used in the "
+			    "\"" STR_FMT "\" directive", STR_ARG(made_of_root[i].name),
+			    STR_ARG(cf->words[0].text)));
+	return (0);
+}
+
 /* nginx: root and alias exclude each other and themselves at one level. */
 static int
 root_set(struct conf *cf, const struct conf_row *row, void *field)
@@ -71,12 +86,8 @@ root_set(struct conf *cf, const struct conf_row *row, void *field)
 	}
 	if (alias && conf_location(cf)->in_named)
 		return (conf_error(cf, "the \"alias\" directive cannot be used inside the named location"));
-	if (str_find(path, STR("$document_root")) != SIZE_MAX ||
-	    str_find(path, STR("${document_root}")) != SIZE_MAX ||
-	    str_find(path, STR("$realpath_root")) != SIZE_MAX ||
-	    str_find(path, STR("${realpath_root}")) != SIZE_MAX)
-		return (conf_error(cf, "the $document_root or $realpath_root variable cannot be used in "
-		    "the \"" STR_FMT "\" directive", STR_ARG(cf->words[0].text)));
+	if (root_check(cf, path) != 0)
+		return (-1);
 	core->alias = alias;
 	if (alias)
 		core->alias_prefix = conf_location(cf)->kind == LOCATION_REGEX ? ALIAS_WHOLE :
@@ -89,20 +100,23 @@ root_set(struct conf *cf, const struct conf_row *row, void *field)
 	return (core->root == NULL ? -1 : 0);
 }
 
+/* The names of sub-folders are taken from the ten digits of a file's name. */
+#define FILE_NAME_DIGITS	10
+
 static int
 temp_path_set(struct conf *cf, const struct conf_row *row, void *field)
 {
 	struct temp_path *path = pool_new_object(cf->pool, struct temp_path);
+	uint64_t level, left = FILE_NAME_DIGITS;
 
 	(void)row;
 	path->path = conf_path_in_prefix(cf, cf->words[1].text);
 	for (unsigned i = 2; i < cf->word_count; i++) {
-		uint64_t level;
-
-		if (!str_to_uint(cf->words[i].text, 3, &level) || level == 0)
-			return (conf_error_at(cf, i, "invalid value \"" STR_FMT "\"",
-			    STR_ARG(cf->words[i].text)));
+		if (!str_to_uint(cf->words[i].text, left, &level) || level == 0)
+			return (conf_error_at(cf, i, "\"" STR_FMT "\" directive invalid value",
+			    STR_ARG(cf->words[0].text)));
 		path->levels[i - 2] = (unsigned)level;
+		left -= level;
 	}
 	*(struct temp_path **)field = path;
 	if (conf_http(cf) != NULL)
@@ -114,6 +128,19 @@ const struct conf_type conf_temp_path = {
 	.name = "path", .size = sizeof(struct temp_path *), .set = temp_path_set
 };
 
+/* nginx's parts of debug are all of it here. */
+static int
+error_level(struct str word)
+{
+	static const char *const parts[] = { "debug_core", "debug_alloc", "debug_mutex",
+		"debug_event", "debug_http", "debug_mail", "debug_stream" };
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (str_eq(word, str_from(parts[i])))
+			return (LOG_DEBUG);
+	return (log_level_by_name(word));
+}
+
 /* Every level keeps its own chain; "error_log" replaces what is around it. */
 static int
 error_log_set(struct conf *cf, const struct conf_row *row, void *field)
@@ -123,15 +150,13 @@ error_log_set(struct conf *cf, const struct conf_row *row, void *field)
 
 	(void)row;
 	log->level = LOG_ERR;
-	if (cf->word_count > 2) {
-		int level = log_level_by_name(cf->words[2].text);
+	for (unsigned i = 2; i < cf->word_count; i++) {
+		int level = error_level(cf->words[i].text);
 
-		if (level <= LOG_STDERR)
-			return (conf_error_at(cf, 2, "invalid log level \"" STR_FMT "\"",
-			    STR_ARG(cf->words[2].text)));
-		if (cf->word_count > 3)
-			return (conf_error_at(cf, 3, "invalid log level \"" STR_FMT "\"",
-			    STR_ARG(cf->words[3].text)));
+		if (level <= LOG_STDERR || (i > 2 && (level != LOG_DEBUG || log->level != LOG_DEBUG)))
+			return (conf_error_at(cf, i, "%s log level \"" STR_FMT "\"",
+			    level <= LOG_STDERR ? "invalid" : "duplicate",
+			    STR_ARG(cf->words[i].text)));
 		log->level = (enum log_level)level;
 	}
 	log->file = cf->open_log(cf, path);
@@ -152,7 +177,7 @@ client_max_body_size_check(struct conf *cf, const struct conf_row *row, void *fi
 	uint64_t size;
 
 	(void)row;
-	if (!str_to_size(cf->words[1].text, &size))
+	if (!str_to_offset(cf->words[1].text, &size))
 		return (conf_error_at(cf, 1, "\"client_max_body_size\" directive invalid value"));
 	*(uint64_t *)field = size;
 	return (0);
@@ -162,16 +187,14 @@ static int
 keepalive_timeout_set(struct conf *cf, const struct conf_row *row, void *field)
 {
 	struct core_location *core = CORE_OF(field, keepalive_timeout);
-	uint64_t msec;
 
 	(void)row;
 	if (!str_to_msec(cf->words[1].text, &core->keepalive_timeout))
 		return (conf_error_at(cf, 1, "\"keepalive_timeout\" directive invalid value"));
 	core->keepalive_header = 0;
 	if (cf->word_count == 3) {
-		if (!str_to_msec(cf->words[2].text, &msec))
+		if (!str_to_sec(cf->words[2].text, &core->keepalive_header))
 			return (conf_error_at(cf, 2, "\"keepalive_timeout\" directive invalid value"));
-		core->keepalive_header = msec / 1000;
 	}
 	return (0);
 }
@@ -224,12 +247,16 @@ resolver_set(struct conf *cf, const struct conf_row *row, void *field)
 		const char *error;
 
 		if (str_starts(word, STR("valid="))) {
-			if (!str_to_msec(str_skip(word, 6), &core->resolver_valid))
+			if (!str_to_sec(str_skip(word, 6), &core->resolver_valid))
 				return (conf_error_at(cf, i, "invalid parameter: " STR_FMT, STR_ARG(word)));
+			core->resolver_valid *= 1000;
 			continue;
 		}
 		if (str_starts(word, STR("ipv6=")) || str_starts(word, STR("ipv4=")) ||
 		    str_starts(word, STR("status_zone="))) {
+			if (!str_starts(word, STR("status_zone=")) &&
+			    !str_eq(str_skip(word, 5), STR("on")) && !str_eq(str_skip(word, 5), STR("off")))
+				return (conf_error_at(cf, i, "invalid parameter: " STR_FMT, STR_ARG(word)));
 			if (str_eq(word, STR("ipv6=off")))
 				core->resolver_ipv6_off = true;
 			continue;
@@ -239,6 +266,8 @@ resolver_set(struct conf *cf, const struct conf_row *row, void *field)
 			return (conf_error_at(cf, i, "%s in resolver \"" STR_FMT "\"", error,
 			    STR_ARG(word)));
 	}
+	if (core->resolver_servers.count == 0)
+		return (conf_error(cf, "no name servers defined"));
 	core->resolver_set = true;
 	return (0);
 }
@@ -302,6 +331,8 @@ symlinks_set(struct conf *cf, const struct conf_row *row, void *field)
 		core->disable_symlinks = name->value;
 		said = true;
 	}
+	if (said && core->disable_symlinks == LINKS_FOLLOW && core->symlinks_from != NULL)
+		return (conf_error(cf, "\"from=\" cannot be used with \"off\" parameter"));
 	if (!said)
 		return (conf_error(cf, "\"disable_symlinks\" must have \"off\", \"on\" or "
 		    "\"if_not_owner\" parameter"));
@@ -360,7 +391,7 @@ static const struct conf_row core_rows[] = {
 	    .type = &conf_flag, IN_LOCATION(internal) },
 	{ .name = "satisfy", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_enum,
 	    .param = names_satisfy, IN_LOCATION(satisfy), .dflt = "all" },
-	{ .name = "client_max_body_size", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_size,
+	{ .name = "client_max_body_size", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_offset,
 	    .set = client_max_body_size_check, IN_LOCATION(client_max_body_size), .dflt = "1m" },
 	{ .name = "client_body_buffer_size", .contexts = CTX_HSL, .min = 1, .max = 1,
 	    .type = &conf_size, IN_LOCATION(client_body_buffer_size), .dflt = "16k" },

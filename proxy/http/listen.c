@@ -47,7 +47,7 @@ static int
 listen_word_keepalive(struct conf *cf, struct str value, struct listen_options *o)
 {
 	struct str part, rest = value;
-	uint64_t msec, count;
+	uint64_t count;
 
 	o->keepalive_set = true;
 	if (str_eq(value, STR("on")) || str_eq(value, STR("off"))) {
@@ -63,9 +63,9 @@ listen_word_keepalive(struct conf *cf, struct str value, struct listen_options *
 				goto invalid;
 			o->keep_cnt = (int)count;
 		} else {
-			if (!str_to_msec(part, &msec) || msec < 1000)
+			if (!str_to_sec(part, &count) || count == 0 || count > INT32_MAX)
 				goto invalid;
-			*(i == 0 ? &o->keep_idle : &o->keep_intvl) = (int)(msec / 1000);
+			*(i == 0 ? &o->keep_idle : &o->keep_intvl) = (int)count;
 		}
 	}
 	if (rest.p == NULL && (o->keep_idle != 0 || o->keep_intvl != 0 || o->keep_cnt != 0))
@@ -114,7 +114,7 @@ word_is_of_http(struct str word)
 }
 
 static int
-listen_word(struct conf *cf, struct str word, const struct addr *addr, struct listen_words *w)
+listen_word(struct conf *cf, struct str word, struct listen_words *w)
 {
 	bool number = false;
 
@@ -142,9 +142,6 @@ listen_word(struct conf *cf, struct str word, const struct addr *addr, struct li
 	} else if (str_eq(word, STR("deferred"))) {
 		w->options.deferred = w->bind = true;
 	} else if (str_eq(word, STR("ipv6only=on")) || str_eq(word, STR("ipv6only=off"))) {
-		if (addr->u.sa.sa_family != AF_INET6)
-			return (conf_error(cf, "ipv6only is not supported on addr \"" STR_FMT
-			    "\", ignored", STR_ARG(cf->words[1].text)));
 		w->options.ipv6only = str_eq(word, STR("ipv6only=on"));
 		w->bind = true;
 	} else if (str_starts(word, STR("so_keepalive="))) {
@@ -175,11 +172,11 @@ listen_add_server(struct conf *cf, const struct addr *addr, const struct listen_
 	VEC_EACH(&listen->servers, struct server *, it)
 		if (*it == server)
 			return (conf_error(cf, "a duplicate listen " STR_FMT,
-			    STR_ARG(cf->words[1].text)));
+			    STR_ARG(listen->text)));
 	if (w->bind) {
 		if (listen->options_set)
 			return (conf_error(cf, "duplicate listen options for " STR_FMT,
-			    STR_ARG(cf->words[1].text)));
+			    STR_ARG(listen->text)));
 		listen->options = w->options;
 		listen->options_set = listen->bind = true;
 		listen->reuseport = w->reuseport;
@@ -187,7 +184,7 @@ listen_add_server(struct conf *cf, const struct addr *addr, const struct listen_
 	if (w->is_default) {
 		if (listen->is_default_set)
 			return (conf_error(cf, "a duplicate default server for " STR_FMT,
-			    STR_ARG(cf->words[1].text)));
+			    STR_ARG(listen->text)));
 		listen->is_default_set = true;
 		listen->default_server = server;
 	}
@@ -273,7 +270,7 @@ listen_set(struct conf *cf, const struct conf_row *row, void *field)
 		return (conf_error_at(cf, 1, "%s in \"" STR_FMT "\" of the \"listen\" directive",
 		    error, STR_ARG(cf->words[1].text)));
 	for (unsigned i = 2; i < cf->word_count; i++)
-		if (listen_word(cf, cf->words[i].text, &vec_at(&addrs, struct addr, 0)[0], &w) != 0)
+		if (listen_word(cf, cf->words[i].text, &w) != 0)
 			return (-1);
 	VEC_EACH(&addrs, struct addr, addr) {
 		uint64_t port = addr_port(addr);

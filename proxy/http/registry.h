@@ -9,6 +9,9 @@
  * configuration that names one again goes on with it.
  */
 
+/* The smallest zone that nginx takes, for the bookkeeping of its pages. */
+#define ZONE_MIN	(8 * 4096)
+
 /*
  * The object, made by make(arg) when the name is new.  make runs under the registry's lock:
  * it takes no lock and calls nothing of the registry.  Any thread.

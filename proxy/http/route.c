@@ -269,9 +269,9 @@ route_compile_locations(struct conf *cf, struct location *loc)
 		if ((*it)->kind != LOCATION_NAMED)
 			continue;
 		slot = hash_slot(loc->server->named, (*it)->name);
-		if (*slot != NULL)
-			return (route_duplicate(cf, *it));
-		*slot = *it;
+		/* nginx takes the first and says nothing. */
+		if (*slot == NULL)
+			*slot = *it;
 	}
 	route_collect(cf, loc, route);
 	qsort(route->nodes, route->count, sizeof(*route->nodes), route_node_cmp);

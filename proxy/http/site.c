@@ -378,9 +378,6 @@ location_check_nesting(struct conf *cf, struct location *loc)
 {
 	struct location *around = loc->parent;
 
-	if (loc->kind == LOCATION_NAMED && cf->frame->context != CTX_SERVER)
-		return (conf_error(cf, "named location \"" STR_FMT
-		    "\" can be on the server level only", STR_ARG(loc->name)));
 	if (cf->frame->context != CTX_LOCATION)
 		return (0);
 	if (around->kind == LOCATION_EXACT)
@@ -391,8 +388,10 @@ location_check_nesting(struct conf *cf, struct location *loc)
 		return (conf_error(cf, "location \"" STR_FMT
 		    "\" cannot be inside the named location \"" STR_FMT "\"",
 		    STR_ARG(loc->name), STR_ARG(around->name)));
-	if (loc->kind != LOCATION_REGEX && around->kind != LOCATION_REGEX &&
-	    !str_starts(loc->name, around->name))
+	if (loc->kind == LOCATION_NAMED)
+		return (conf_error(cf, "named location \"" STR_FMT
+		    "\" can be on the server level only", STR_ARG(loc->name)));
+	if (loc->kind != LOCATION_REGEX && !str_starts(loc->name, around->name))
 		return (conf_error(cf, "location \"" STR_FMT "\" is outside location \"" STR_FMT "\"",
 		    STR_ARG(loc->name), STR_ARG(around->name)));
 	return (0);

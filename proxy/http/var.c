@@ -156,7 +156,7 @@ prefix_find(const struct var_table *table, struct str name)
 	VEC_EACH(&table->prefixes, const struct var_row *, it) {
 		struct str prefix = str_from((*it)->name);
 
-		if (name.n > prefix.n && prefix.n > length && str_starts_ci(name, prefix)) {
+		if (name.n >= prefix.n && prefix.n > length && str_starts_ci(name, prefix)) {
 			best = *it;
 			length = prefix.n;
 		}

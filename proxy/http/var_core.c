@@ -622,12 +622,4 @@ static const struct var_row var_core_rows[] = {
 	{ NULL, NULL, NULL, 0, NULL }
 };
 
-static const struct conf_row var_rows[] = {
-	{ .name = "variables_hash_max_size", .contexts = CTX_HTTP | CTX_STREAM, .min = 1, .max = 1,
-	    .type = &conf_inert },
-	{ .name = "variables_hash_bucket_size", .contexts = CTX_HTTP | CTX_STREAM, .min = 1, .max = 1,
-	    .type = &conf_inert },
-	{ .name = NULL }
-};
-
-struct module var_module = { .name = "variables", .rows = var_rows, .vars = var_core_rows };
+struct module var_module = { .name = "variables", .vars = var_core_rows };

@@ -97,7 +97,7 @@ static const struct conf_row charset_rows[] = {
 	{ .name = "override_charset", .contexts = CTX_HSLI, .min = 1, .max = 1,
 	    .type = &conf_flag, IN_LOCATION(override), .dflt = "off" },
 	{ .name = "charset_types", .contexts = CTX_HSL, .min = 1, .max = CONF_ANY,
-	    .type = &conf_strs, IN_LOCATION(types), .dflt = "text/html text/xml text/plain "
+	    .flags = CONF_REPEAT, .type = &conf_strs, IN_LOCATION(types), .dflt = "text/html text/xml text/plain "
 	    "text/vnd.wap.wml application/javascript application/rss+xml" },
 	{ .name = NULL }
 };

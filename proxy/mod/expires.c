@@ -19,7 +19,7 @@ const char *
 expires_parse(struct str text, struct expires *expires)
 {
 	bool negative = false;
-	uint64_t msec;
+	uint64_t seconds;
 
 	for (size_t i = 0; i < sizeof(expires_names) / sizeof(expires_names[0]); i++) {
 		if (expires->kind == EXPIRES_MODIFIED || !str_eq(text, expires_names[i].name))
@@ -36,11 +36,11 @@ expires_parse(struct str text, struct expires *expires)
 		negative = text.p[0] == '-';
 		text = str_skip(text, 1);
 	}
-	if (str_find(text, STR("ms")) != SIZE_MAX || !str_to_msec(text, &msec))
+	if (!str_to_sec(text, &seconds))
 		return ("invalid value");
-	if (expires->kind == EXPIRES_DAILY && msec / 1000 > DAY)
+	if (expires->kind == EXPIRES_DAILY && seconds > DAY)
 		return ("daily time value must be less than 24 hours");
-	expires->seconds = (int64_t)(msec / 1000);
+	expires->seconds = (int64_t)seconds;
 	if (negative)
 		expires->seconds = -expires->seconds;
 	return (NULL);

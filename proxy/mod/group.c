@@ -8,6 +8,7 @@
  */
 #include "mod/group.h"
 
+#include "http/registry.h"
 #include "http/request.h"
 #include "http/site.h"
 #include "http/tpl.h"
@@ -187,6 +188,18 @@ static const struct server_option {
 #undef OPTION
 };
 
+/* Written in seconds, kept in milliseconds.  1: set; 0: wrong. */
+static int
+server_time_set(struct str value, uint64_t *msec)
+{
+	uint64_t seconds;
+
+	if (!str_to_sec(value, &seconds))
+		return (0);
+	*msec = seconds * 1000;
+	return (1);
+}
+
 /* 1: set; 0: the value is wrong, or there is no such option. */
 static int
 server_option_set(struct peer_options *options, struct str word, const struct lb_method *method,
@@ -208,7 +221,7 @@ server_option_set(struct peer_options *options, struct str word, const struct lb
 			return (1);
 		}
 		if (o->kind == OPTION_TIME)
-			return (str_to_msec(value, (uint64_t *)field));
+			return (server_time_set(value, (uint64_t *)field));
 		if (!str_to_uint(value, 1000000, &n) || n < o->min)
 			return (0);
 		*(unsigned *)field = (unsigned)n;
@@ -364,7 +377,7 @@ name_moves(struct str address, unsigned dflt_port, struct str *host, unsigned *p
 {
 	struct addr literal;
 
-	if (addr_parse(address, dflt_port, &literal) || !addr_split(address, host, port) ||
+	if (addr_parse(address, dflt_port, &literal) || addr_split(address, host, port) != NULL ||
 	    str_eq_ci(*host, STR("localhost")))
 		return (false);
 	if (*port == 0)
@@ -401,11 +414,11 @@ static const char *
 server_addresses(struct conf *cf, const struct group *group, const struct group_server *server,
     struct vec *addrs)
 {
-	bool headless = conf_http(cf)->kind->headless;
+	bool needed = conf_http(cf)->kind->headless || (group->implicit && group->default_port == 0);
 	struct str host;
 	unsigned port;
 
-	if (headless && addr_split(server->address, &host, &port) && port == 0 &&
+	if (needed && addr_split(server->address, &host, &port) == NULL && port == 0 &&
 	    !str_starts_ci(server->address, STR("unix:")))
 		return ("no port");
 	return (addr_resolve(cf->temp, server->address,
@@ -485,6 +498,40 @@ upstream_init_main(struct conf *cf, struct http_conf *http)
 	return (0);
 }
 
+/* 0 closes each connection after its answer. */
+static int
+keepalive_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct str value = cf->words[1].text;
+
+	(void)row;
+	if (!str_to_uint(value, INT32_MAX, field))
+		return (conf_error_at(cf, 1, "invalid value \"" STR_FMT "\" in \"" STR_FMT
+		    "\" directive", STR_ARG(value), STR_ARG(cf->words[0].text)));
+	return (0);
+}
+
+/* zone name [size]; what it is for in nginx, one state for all workers, is so here without it. */
+static int
+zone_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct str name = cf->words[1].text;
+	uint64_t size;
+
+	(void)row;
+	(void)field;
+	if (name.n == 0)
+		return (conf_error_at(cf, 1, "invalid zone name \"" STR_FMT "\"", STR_ARG(name)));
+	if (cf->word_count == 2)
+		return (0);
+	if (!str_to_size(cf->words[2].text, &size))
+		return (conf_error_at(cf, 2, "invalid zone size \"" STR_FMT "\"",
+		    STR_ARG(cf->words[2].text)));
+	if (size < ZONE_MIN)
+		return (conf_error_at(cf, 2, "zone \"" STR_FMT "\" is too small", STR_ARG(name)));
+	return (0);
+}
+
 #define IN_UPSTREAM(field)						\
 	.scope = SCOPE_UPSTREAM, .offset = offsetof(struct group_settings, field)
 #define CTX_GROUPS	(CTX_UPSTREAM | CTX_STREAM_UPSTREAM)
@@ -503,9 +550,10 @@ static const struct conf_row upstream_rows[] = {
 	METHOD("random", CTX_GROUPS, 0, 2, random_set, &lb_random),
 	{ .name = "queue", .contexts = CTX_UPSTREAM, .min = 1, .max = 4, .flags = CONF_OWN,
 	    .set = queue_set },
-	{ .name = "zone", .contexts = CTX_GROUPS, .min = 1, .max = 2, .type = &conf_inert },
+	{ .name = "zone", .contexts = CTX_GROUPS, .min = 1, .max = 2, .type = &conf_inert,
+	    .set = zone_set },
 	{ .name = "keepalive", .contexts = CTX_UPSTREAM, .min = 1, .max = 1,
-	    .type = &conf_uint, IN_UPSTREAM(keepalive), .dflt = "128" },
+	    .type = &conf_uint, .set = keepalive_set, IN_UPSTREAM(keepalive), .dflt = "128" },
 	{ .name = "keepalive_requests", .contexts = CTX_UPSTREAM, .min = 1, .max = 1,
 	    .type = &conf_uint, IN_UPSTREAM(keepalive_requests), .dflt = "1000" },
 	{ .name = "keepalive_time", .contexts = CTX_UPSTREAM, .min = 1, .max = 1,

@@ -42,16 +42,19 @@ gzip_types_set(struct conf *cf, const struct conf_row *row, void *field)
 	struct gzip_location *conf = list_item(field, struct gzip_location, types);
 
 	(void)row;
-	conf->types = hash_new(cf->pool, true);
-	*hash_slot(conf->types, STR("text/html")) = conf;
+	if (conf->types == NULL) {
+		conf->types = hash_new(cf->pool, true);
+		*hash_slot(conf->types, STR("text/html")) = conf;
+	}
 	for (unsigned i = 1; i < cf->word_count; i++) {
 		struct str type = cf->words[i].text;
+		void **slot = hash_slot(conf->types, pool_strdup(cf->pool, type));
 
 		if (str_eq(type, STR("*")))
 			conf->all_types = true;
-		if (str_eq(type, STR("text/html")))
-			conf_warn(cf, "duplicate MIME type \"text/html\"");
-		*hash_slot(conf->types, pool_strdup(cf->pool, type)) = conf;
+		if (*slot != NULL)
+			conf_warn_at(cf, i, "duplicate MIME type \"" STR_FMT "\"", STR_ARG(type));
+		*slot = conf;
 	}
 	return (0);
 }
@@ -209,6 +212,7 @@ struct gzip_kept {
 struct gzip_state {
 	struct deflate *deflate;
 	struct gzip_kept kept;
+	uint64_t in, out;	/* bytes so far, for $gzip_ratio */
 };
 
 static void
@@ -293,9 +297,16 @@ gzip_bytes(struct request *r, void *state, struct chain *in, struct chain *out, 
 	struct gzip_state *gzip = state;
 
 	(void)r;
-	if (gzip->deflate != NULL)
-		return (deflate_chain(gzip->deflate, in, out, (flags & SEND_FLUSH) != 0,
-		    (flags & SEND_LAST) != 0));
+	gzip->in += in->bytes;
+	if (gzip->deflate != NULL) {
+		uint64_t before = out->bytes;
+		int rc = deflate_chain(gzip->deflate, in, out, (flags & SEND_FLUSH) != 0,
+		    (flags & SEND_LAST) != 0);
+
+		gzip->out += out->bytes - before;
+		return (rc);
+	}
+	gzip->out = gzip->kept.bytes.n;
 	chain_clear(in);
 	if ((flags & SEND_LAST) == 0)
 		return (0);
@@ -305,6 +316,33 @@ gzip_bytes(struct request *r, void *state, struct chain *in, struct chain *out, 
 }
 
 const struct filter gzip_filter = { .name = "gzip", .start = gzip_start, .bytes = gzip_bytes };
+
+/* $gzip_ratio: how many times smaller, "3.21"; the second digit is rounded as nginx does it. */
+static bool
+get_gzip_ratio(struct request *r, const void *param, struct str name, struct str *value)
+{
+	const struct gzip_state *gzip = NULL;
+	uint64_t hundredths;
+
+	(void)param;
+	(void)name;
+	for (unsigned i = 0; i < r->filter_count; i++)
+		if (r->filters[i].filter == &gzip_filter)
+			gzip = r->filters[i].state;
+	if (gzip == NULL || gzip->out == 0)
+		return (false);
+	hundredths = gzip->in * 100 / gzip->out;
+	if (gzip->in * 1000 / gzip->out % 10 > 4)
+		hundredths++;
+	*value = pool_printf(r->pool, "%llu.%02llu", (unsigned long long)hundredths / 100,
+	    (unsigned long long)hundredths % 100);
+	return (true);
+}
+
+static const struct var_row gzip_vars[] = {
+	{ .name = "gzip_ratio", .get = get_gzip_ratio, .flags = VAR_NOCACHE },
+	{ .name = NULL }
+};
 
 /* "file.gz" beside the file: sent as it is to clients that take gzip (always: to all). */
 enum step_result
@@ -365,7 +403,7 @@ static const struct conf_row gzip_rows[] = {
 	{ .name = "gzip", .contexts = CTX_HSLI, .min = 1, .max = 1, .type = &conf_flag,
 	    IN_LOCATION(on), .dflt = "off" },
 	{ .name = "gzip_types", .contexts = CTX_HSL, .min = 1, .max = CONF_ANY,
-	    .type = &conf_gzip_types, IN_LOCATION(types) },
+	    .flags = CONF_REPEAT, .type = &conf_gzip_types, IN_LOCATION(types) },
 	{ .name = "gzip_min_length", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_size,
 	    IN_LOCATION(min_length), .dflt = "20" },
 	{ .name = "gzip_comp_level", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_uint,
@@ -377,7 +415,7 @@ static const struct conf_row gzip_rows[] = {
 	{ .name = "gzip_http_version", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_enum,
 	    .param = names_version, IN_LOCATION(http_version), .dflt = "1.1" },
 	{ .name = "gzip_disable", .contexts = CTX_HSL, .min = 1, .max = CONF_ANY,
-	    .type = &conf_custom_vec, .set = gzip_disable_set, IN_LOCATION(disable) },
+	    .flags = CONF_REPEAT, .type = &conf_custom_vec, .set = gzip_disable_set, IN_LOCATION(disable) },
 	{ .name = "gzip_static", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_enum,
 	    .param = names_static, IN_LOCATION(static_mode), .dflt = "off" },
 	{ .name = NULL }
@@ -387,4 +425,5 @@ struct module gzip_module = {
 	.name = "gzip",
 	.size = { [SCOPE_LOCATION] = sizeof(struct gzip_location) },
 	.rows = gzip_rows,
+	.vars = gzip_vars,
 };

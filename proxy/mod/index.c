@@ -23,6 +23,9 @@ index_set(struct conf *cf, const struct conf_row *row, void *field)
 
 		if (cf->words[i].text.n == 0)
 			return (conf_error_at(cf, i, "index \"\" in \"index\" directive is invalid"));
+		if (str_starts(cf->words[i].text, STR("/")) && i + 1 < cf->word_count)
+			conf_warn_at(cf, i, "only the last index in \"index\" directive should be "
+			    "absolute");
 		file = tpl_compile(cf, cf->words[i].text);
 		if (file == NULL)
 			return (-1);

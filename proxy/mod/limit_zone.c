@@ -9,7 +9,6 @@
 #include "http/registry.h"
 #include "http/site.h"
 
-#define ZONE_MIN	(8 * 4096)
 /* nginx's slabs: each page has this much of bookkeeping, a node is rounded up to a power of two. */
 #define PAGE		4096
 #define PAGE_WITH_ENTRY	(PAGE + 24)

@@ -117,7 +117,7 @@ host_enter(struct conf *cf, struct map *map, struct str key, struct tpl *value)
 	}
 	if (key.n > 2 && str_starts(key, STR("*.")))
 		return (key_enter(cf, map->head, str_skip(key, 1), value));
-	if (key.n > 3 && str_ends(key, STR(".*")))
+	if (key.n > 2 && str_ends(key, STR(".*")))
 		return (key_enter(cf, map->tail, str_make(key.p, key.n - 1), value));
 	if (star == SIZE_MAX)
 		return (key_enter(cf, map->exact, key, value));
@@ -200,10 +200,6 @@ map_set(struct conf *cf, const struct conf_row *row, void *field)
 static const struct conf_row map_rows[] = {
 	{ .name = "map", .contexts = CTX_HTTP | CTX_STREAM, .min = 2, .max = 2, .scope = SCOPE_MAIN,
 	    .flags = CONF_BLOCK | CONF_REPEAT | CONF_OWN, .set = map_set },
-	{ .name = "map_hash_max_size", .contexts = CTX_HTTP | CTX_STREAM, .min = 1, .max = 1,
-	    .scope = SCOPE_MAIN, .type = &conf_inert },
-	{ .name = "map_hash_bucket_size", .contexts = CTX_HTTP | CTX_STREAM, .min = 1, .max = 1,
-	    .scope = SCOPE_MAIN, .type = &conf_inert },
 	{ .name = NULL }
 };
 

@@ -452,7 +452,7 @@ static const struct conf_row proxy_rows[] = {
 	    .type = &conf_enum, .param = http_versions, .dflt = "1.1", IN_LOCATION(http_version) },
 	{ .name = "proxy_method", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_tpl,
 	    IN_LOCATION(method) },
-	{ .name = "proxy_read_ahead", .contexts = CTX_HSL, .min = 1, .max = 2, .type = &conf_size,
+	{ .name = "proxy_read_ahead", .contexts = CTX_HSL, .min = 1, .max = 2, .type = &conf_offset,
 	    .set = upstream_read_ahead_set, .dflt = "1m", IN_LOCATION(up.buffers.read_ahead) },
 	UPSTREAM_ROWS("proxy_", struct proxy_location),
 	{ .name = NULL }

@@ -35,7 +35,7 @@ struct proxy_rule {
 struct proxy_cookie_flags {
 	struct tpl *cookie;		/* NULL where matcher is set */
 	struct matcher *matcher;
-	unsigned set, clear;
+	struct vec words;		/* struct tpl *: "secure", "nosamesite" ... */
 };
 
 /* A list of rules; off: the directive says "off", which ends inheritance. */

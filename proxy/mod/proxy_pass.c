@@ -51,7 +51,7 @@ url_split(struct str url, struct proxy_url *out)
 	out->authority = str_make(rest.p, at);
 	if (at == 0)
 		return ("no host");
-	return (addr_split(out->authority, &out->host, &out->port) ? NULL : "invalid port");
+	return (addr_split(out->authority, &out->host, &out->port));
 }
 
 /* What Host says: the port only where it is not the scheme's. */

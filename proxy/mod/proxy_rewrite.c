@@ -173,6 +173,43 @@ struct cookie {
 	bool changed;
 };
 
+static const struct cookie_flag_word {
+	struct str word;
+	unsigned set, clear;
+} cookie_flag_words[] = {
+	{ { "secure", 6 }, COOKIE_SECURE, 0 }, { { "nosecure", 8 }, 0, COOKIE_SECURE },
+	{ { "httponly", 8 }, COOKIE_HTTPONLY, 0 }, { { "nohttponly", 10 }, 0, COOKIE_HTTPONLY },
+	{ { "samesite=strict", 15 }, COOKIE_STRICT, 0 }, { { "samesite=lax", 12 }, COOKIE_LAX, 0 },
+	{ { "samesite=none", 13 }, COOKIE_NONE, 0 }, { { "nosamesite", 10 }, 0, COOKIE_SAMESITE },
+};
+
+static const struct cookie_flag_word *
+cookie_flag_find(struct str word)
+{
+	for (size_t i = 0; i < sizeof(cookie_flag_words) / sizeof(cookie_flag_words[0]); i++)
+		if (str_eq_ci(word, cookie_flag_words[i].word))
+			return (&cookie_flag_words[i]);
+	return (NULL);
+}
+
+/* Words may have variables, so they are judged only now; of each flag the last one counts. */
+static void
+cookie_flags_eval(struct cookie *c, const struct proxy_cookie_flags *flags)
+{
+	VEC_EACH(&flags->words, struct tpl *, it) {
+		struct str word = tpl_eval(c->r, *it);
+		const struct cookie_flag_word *w = cookie_flag_find(word);
+
+		if (w == NULL) {
+			request_log(c->r, LOG_ERR, 0, "invalid proxy_cookie_flags flag \"" STR_FMT
+			    "\"", STR_ARG(word));
+			continue;
+		}
+		c->set |= w->set;
+		c->clear |= w->clear;
+	}
+}
+
 /* Secure, HttpOnly, SameSite: what proxy_cookie_flags says of it.  True: it was dealt with. */
 static bool
 cookie_flag_part(struct cookie *c, const struct cookie_part *part)
@@ -221,10 +258,8 @@ cookie_rewrite(struct request *r, const struct proxy_location *conf, struct str 
 		return (value);
 	c.text = str_trim(item);
 	flags = flags_for(r, &conf->cookie_flags, part_of(item).name);
-	if (flags != NULL) {
-		c.set = flags->set;
-		c.clear = flags->clear;
-	}
+	if (flags != NULL)
+		cookie_flags_eval(&c, flags);
 	while (str_cut(&rest, ';', &item))
 		cookie_part(&c, item);
 	if (!c.changed && c.set == 0)
@@ -305,6 +340,18 @@ default_rule_add(struct conf *cf, struct proxy_rules *rules, const struct proxy_
 	return (rule->from == NULL || rule->to == NULL ? -1 : 0);
 }
 
+/* nginx: nothing goes with "off", which stands in rules as the one and only. */
+static int
+rules_check(struct conf *cf, const struct proxy_rules *rules)
+{
+	bool off = cf->word_count == 2 && str_eq(cf->words[1].text, STR("off"));
+
+	if (rules->off || (off && rules->items.count > 0))
+		return (conf_error_at(cf, 0, "\"" STR_FMT "\" directive is duplicate",
+		    STR_ARG(cf->words[0].text)));
+	return (0);
+}
+
 int
 proxy_redirect_set(struct conf *cf, const struct conf_row *row, void *field)
 {
@@ -314,6 +361,8 @@ proxy_redirect_set(struct conf *cf, const struct conf_row *row, void *field)
 	struct str word = cf->words[1].text;
 
 	(void)row;
+	if (rules_check(cf, rules) != 0)
+		return (-1);
 	if (cf->word_count == 3)
 		return (rule_set(cf, rules, false));
 	if (str_eq(word, STR("off"))) {
@@ -345,6 +394,8 @@ proxy_cookie_set(struct conf *cf, const struct conf_row *row, void *field)
 {
 	struct proxy_rules *rules = field;
 
+	if (rules_check(cf, rules) != 0)
+		return (-1);
 	if (cf->word_count == 3)
 		return (rule_set(cf, rules, str_eq(str_from(row->name), STR("proxy_cookie_domain"))));
 	if (!str_eq(cf->words[1].text, STR("off")))
@@ -352,25 +403,6 @@ proxy_cookie_set(struct conf *cf, const struct conf_row *row, void *field)
 		    STR_ARG(cf->words[1].text)));
 	rules->off = true;
 	return (0);
-}
-
-static const struct cookie_flag_word {
-	struct str word;
-	unsigned set, clear;
-} cookie_flag_words[] = {
-	{ { "secure", 6 }, COOKIE_SECURE, 0 }, { { "nosecure", 8 }, 0, COOKIE_SECURE },
-	{ { "httponly", 8 }, COOKIE_HTTPONLY, 0 }, { { "nohttponly", 10 }, 0, COOKIE_HTTPONLY },
-	{ { "samesite=strict", 15 }, COOKIE_STRICT, 0 }, { { "samesite=lax", 12 }, COOKIE_LAX, 0 },
-	{ { "samesite=none", 13 }, COOKIE_NONE, 0 }, { { "nosamesite", 10 }, 0, COOKIE_SAMESITE },
-};
-
-static const struct cookie_flag_word *
-cookie_flag_find(struct str word)
-{
-	for (size_t i = 0; i < sizeof(cookie_flag_words) / sizeof(cookie_flag_words[0]); i++)
-		if (str_eq_ci(word, cookie_flag_words[i].word))
-			return (&cookie_flag_words[i]);
-	return (NULL);
 }
 
 int
@@ -381,6 +413,8 @@ proxy_cookie_flags_set(struct conf *cf, const struct conf_row *row, void *field)
 	struct str cookie = cf->words[1].text;
 
 	(void)row;
+	if (rules_check(cf, rules) != 0)
+		return (-1);
 	if (cf->word_count == 2) {
 		if (!str_eq(cookie, STR("off")))
 			return (conf_error_at(cf, 1, "invalid parameter \"" STR_FMT "\"",
@@ -397,14 +431,13 @@ proxy_cookie_flags_set(struct conf *cf, const struct conf_row *row, void *field)
 		flags->cookie = tpl_compile(cf, cookie);
 	if (flags->matcher == NULL && flags->cookie == NULL)
 		return (-1);
+	flags->words = VEC_OF(struct tpl *);
 	for (unsigned i = 2; i < cf->word_count; i++) {
-		const struct cookie_flag_word *w = cookie_flag_find(cf->words[i].text);
+		struct tpl *word = tpl_compile(cf, cf->words[i].text);
 
-		if (w == NULL)
-			return (conf_error_at(cf, i, "invalid parameter \"" STR_FMT "\"",
-			    STR_ARG(cf->words[i].text)));
-		flags->set |= w->set;
-		flags->clear |= w->clear;
+		if (word == NULL)
+			return (-1);
+		*(struct tpl **)vec_push(&flags->words, cf->pool) = word;
 	}
 	return (0);
 }

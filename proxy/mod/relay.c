@@ -100,7 +100,7 @@ static uint64_t
 relay_room_buffered(struct relay *relay)
 {
 	const struct upstream_buffers *b = &relay->u->settings->buffers;
-	uint64_t memory = b->body.count * b->body.size, used;
+	uint64_t memory = b->body.n.count * b->body.n.size, used;
 	uint64_t most = b->file_max > memory ? b->file_max : memory;
 
 	if (relay->spool == NULL)
@@ -114,7 +114,7 @@ relay_spool_open(struct relay *relay)
 {
 	const struct upstream_buffers *b = &relay->u->settings->buffers;
 	struct spool_options options = {
-		.memory = b->body.count * b->body.size,
+		.memory = b->body.n.count * b->body.n.size,
 		.max = b->file_max,
 		.path = b->temp_path->path,
 		.levels = { b->temp_path->levels[0], b->temp_path->levels[1], b->temp_path->levels[2] },

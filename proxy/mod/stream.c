@@ -25,7 +25,7 @@ pass_split(struct str text, struct str *host, unsigned *port)
 		return (text.n == 5 ? "no path in the unix domain socket" : NULL);
 	if (str_chr(text, '/') != SIZE_MAX)
 		return ("invalid host");
-	return (addr_split(text, host, port) ? NULL : "invalid port");
+	return (addr_split(text, host, port));
 }
 
 static int
@@ -102,8 +102,8 @@ stream_init_server(struct conf *cf, struct server *server)
 	const struct stream_settings *settings = location_conf(server->root, stream_module);
 
 	if (settings->pass == NULL)
-		return (conf_error(cf, "no handler for server in " STR_FMT ":%u",
-		    STR_ARG(server->file), server->line));
+		return (conf_error_in(cf, &(struct conf_position){ server->file, server->line, 1 },
+		    "no handler for server"));
 	return (0);
 }
 

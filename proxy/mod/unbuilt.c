@@ -80,7 +80,7 @@ open_file_cache_set(struct conf *cf, const struct conf_row *row, void *field)
 			max = true;
 		else if (str_eq(word, STR("off")))
 			return (0);
-		else if (!str_starts(word, STR("inactive=")) || !str_to_msec(str_skip(word, 9), &n))
+		else if (!str_starts(word, STR("inactive=")) || !str_to_sec(str_skip(word, 9), &n))
 			return (conf_error_at(cf, i, "invalid \"open_file_cache\" parameter \"" STR_FMT
 			    "\"", STR_ARG(word)));
 	}
@@ -203,7 +203,7 @@ load_module_set(struct conf *cf, const struct conf_row *row, void *field)
 #define FLAG(n, where)		CHECKED(n, where, 1, conf_flag)
 #define NUMBER(n, where)	CHECKED(n, where, 1, conf_uint)
 #define SIZE(n, where)		CHECKED(n, where, 1, conf_size)
-#define TIME(n, where)		CHECKED(n, where, 1, conf_msec)
+#define SECONDS(n, where)	CHECKED(n, where, 1, conf_sec)
 #define BUFFERS(n, where)	CHECKED(n, where, 2, conf_bufs)
 
 static const struct conf_type conf_said = { "not implemented", sizeof(bool), ignored_set, NULL };
@@ -310,6 +310,10 @@ static const struct conf_row unbuilt_rows[] = {
 	/* memory, hash tables, sending */
 	NUMBER("server_names_hash_max_size", CTX_HTTP),
 	NUMBER("server_names_hash_bucket_size", CTX_HTTP),
+	NUMBER("variables_hash_max_size", CTX_HTTP | CTX_STREAM),
+	NUMBER("variables_hash_bucket_size", CTX_HTTP | CTX_STREAM),
+	NUMBER("map_hash_max_size", CTX_HTTP | CTX_STREAM),
+	NUMBER("map_hash_bucket_size", CTX_HTTP | CTX_STREAM),
 	NUMBER("types_hash_max_size", CTX_HSL),
 	NUMBER("types_hash_bucket_size", CTX_HSL),
 	NUMBER("referer_hash_max_size", CTX_SL),
@@ -327,7 +331,7 @@ static const struct conf_row unbuilt_rows[] = {
 	SIZE("send_lowat", CTX_HSL),
 	SIZE("proxy_send_lowat", CTX_HSL),
 	FLAG("client_body_in_single_buffer", CTX_HSL),	/* $request_body is put together when asked for */
-	SIZE("sendfile_max_chunk", CTX_HSLI),		/* a turn of a connection is bounded */
+	SIZE("sendfile_max_chunk", CTX_HSL),		/* a turn of a connection is bounded */
 	FLAG("tcp_nopush", CTX_HSL),
 	INERT("aio", CTX_HSL, 1, 1),
 	FLAG("aio_write", CTX_HSL),
@@ -336,7 +340,7 @@ static const struct conf_row unbuilt_rows[] = {
 	SIZE("directio_alignment", CTX_HSL),
 	{ .name = "open_file_cache", .contexts = CTX_HSL, .min = 1, .max = 2, .flags = CONF_REPEAT,
 	    .type = &conf_inert, .set = open_file_cache_set },
-	TIME("open_file_cache_valid", CTX_HSL),
+	SECONDS("open_file_cache_valid", CTX_HSL),
 	NUMBER("open_file_cache_min_uses", CTX_HSL),
 	FLAG("open_file_cache_errors", CTX_HSL),
 	FLAG("open_file_cache_events", CTX_HSL),
@@ -356,13 +360,13 @@ static const struct conf_row unbuilt_rows[] = {
 	SIZE("http2_pool_size", CTX_HS),
 	NUMBER("http2_max_concurrent_streams", CTX_HS),
 	NUMBER("http2_max_concurrent_pushes", CTX_HS),
-	NUMBER("http2_max_requests", CTX_HS),
-	SIZE("http2_max_field_size", CTX_HS),
-	SIZE("http2_max_header_size", CTX_HS),
+	INERT("http2_max_requests", CTX_HS, 1, 1),
+	INERT("http2_max_field_size", CTX_HS, 1, 1),
+	INERT("http2_max_header_size", CTX_HS, 1, 1),
 	SIZE("http2_body_preread_size", CTX_HS),
 	NUMBER("http2_streams_index_size", CTX_HS),
-	TIME("http2_recv_timeout", CTX_HS),
-	TIME("http2_idle_timeout", CTX_HS),
+	INERT("http2_recv_timeout", CTX_HS, 1, 1),
+	INERT("http2_idle_timeout", CTX_HS, 1, 1),
 	SIZE("http2_chunk_size", CTX_HSL),
 	IGNORED("http2_push_preload", CTX_HSL, 1, 1, FEATURE_PUSH),
 	IGNORED("http2_push", CTX_HSL, 1, 1, FEATURE_PUSH),

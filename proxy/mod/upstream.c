@@ -725,7 +725,7 @@ upstream_plan(struct upstream *u)
 	plan->connect_timeout = s->times.connect;
 	plan->send_timeout = s->times.send;
 	plan->read_timeout = s->times.read;
-	plan->head_max = s->buffers.head;
+	plan->head_max = s->buffers.head.n;
 	plan->parse = u->protocol->parse;
 	plan->method = u->r->in.method;
 	plan->socket_keepalive = s->socket_keepalive;

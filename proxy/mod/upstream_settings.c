@@ -28,8 +28,7 @@ const struct conf_name ignored_header_names[] = {
 };
 
 /* proxy_bind address [transparent] | off; */
-#define UPSTREAM_HEAD_DEFAULT	16384	/* buffer_size */
-#define NGINX_PAGE		4096	/* nginx's */
+#define NGINX_PAGE		4096	/* size of nginx's buffers where the file says nothing */
 
 static int
 bind_set(struct conf *cf, const struct conf_row *row, void *field)
@@ -40,20 +39,19 @@ bind_set(struct conf *cf, const struct conf_row *row, void *field)
 	*(struct upstream_bind **)field = bind;
 	if (cf->word_count == 2 && str_eq(cf->words[1].text, STR("off")))
 		return (0);
-	if (cf->word_count == 3) {
-		if (!str_eq(cf->words[2].text, STR("transparent")))
-			return (conf_error_at(cf, 2, "invalid parameter \"" STR_FMT "\"",
-			    STR_ARG(cf->words[2].text)));
-		return (conf_error_at(cf, 2, "transparent proxying is not implemented: the address "
-		    "that back ends see would be another"));
-	}
 	bind->text = tpl_compile(cf, cf->words[1].text);
 	if (bind->text == NULL)
 		return (-1);
 	if (tpl_is_literal(bind->text) && !addr_parse(cf->words[1].text, 0, &bind->addr))
 		return (conf_error_at(cf, 1, "invalid address \"" STR_FMT "\"",
 		    STR_ARG(cf->words[1].text)));
-	return (0);
+	if (cf->word_count == 2)
+		return (0);
+	if (!str_eq(cf->words[2].text, STR("transparent")))
+		return (conf_error_at(cf, 2, "invalid parameter \"" STR_FMT "\"",
+		    STR_ARG(cf->words[2].text)));
+	return (conf_error_at(cf, 2, "transparent proxying is not implemented: the address that "
+	    "back ends see would be another"));
 }
 
 const struct conf_type conf_upstream_bind = {
@@ -81,13 +79,13 @@ upstream_read_ahead_set(struct conf *cf, const struct conf_row *row, void *field
 	struct str word;
 
 	(void)row;
-	if (!str_to_size(cf->words[1].text, window))
+	if (!str_to_offset(cf->words[1].text, window))
 		return (conf_error_at(cf, 1, "invalid value \"" STR_FMT "\"",
 		    STR_ARG(cf->words[1].text)));
 	if (cf->word_count == 2)
 		return (0);
 	word = cf->words[2].text;
-	if (!str_starts(word, STR("total=")) || !str_to_size(str_skip(word, 6), &total) || total == 0)
+	if (!str_starts(word, STR("total=")) || !str_to_offset(str_skip(word, 6), &total) || total == 0)
 		return (conf_error_at(cf, 2, "invalid parameter \"" STR_FMT "\"", STR_ARG(word)));
 	relay_set_read_ahead(total);
 	return (0);
@@ -116,21 +114,54 @@ name_is_passed(const struct upstream_settings *s, struct str name)
 	return (false);
 }
 
+/* A default is set as if it stood in a file without a name. */
+static bool
+is_written(const struct conf *cf)
+{
+	return (cf->words[0].at.file.n > 0);
+}
+
+static int
+buffer_size_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct buffer_size *size = field;
+
+	size->written = is_written(cf);
+	return (conf_size.set(cf, row, &size->n));
+}
+
+static int
+buffer_list_set(struct conf *cf, const struct conf_row *row, void *field)
+{
+	struct buffer_list *list = field;
+
+	list->written = is_written(cf);
+	return (conf_bufs.set(cf, row, &list->n));
+}
+
+const struct conf_type conf_buffer_size = {
+	.name = "size", .size = sizeof(struct buffer_size), .set = buffer_size_set
+};
+const struct conf_type conf_buffer_list = {
+	.name = "number and size", .size = sizeof(struct buffer_list), .set = buffer_list_set
+};
+
 int
 upstream_buffers_check(struct conf *cf, const struct upstream_buffers *b, const char *prefix)
 {
-	/* Our default head is larger than nginx's: it must not make a file fail that nginx takes. */
-	uint64_t head = b->head == UPSTREAM_HEAD_DEFAULT ? NGINX_PAGE : b->head;
-	uint64_t size = head > b->body.size ? head : b->body.size;
+	/* Our defaults are larger than nginx's: they must not make a file fail that nginx takes. */
+	uint64_t head = b->head.written ? b->head.n : NGINX_PAGE;
+	uint64_t body = b->body.written ? b->body.n.size : NGINX_PAGE;
+	uint64_t size = head > body ? head : body;
 	uint64_t busy = b->busy != 0 ? b->busy : 2 * size;
 
-	if (b->body.count < 2)
+	if (b->body.n.count < 2)
 		return (conf_error(cf, "there must be at least 2 \"%s_buffers\"", prefix));
 	if (busy < size)
 		return (conf_error(cf, "\"%s_busy_buffers_size\" must be equal to or greater than the "
 		    "maximum of the value of \"%s_buffer_size\" and one of the \"%s_buffers\"",
 		    prefix, prefix, prefix));
-	if (busy > (b->body.count - 1) * b->body.size)
+	if (busy > (b->body.n.count - 1) * body)
 		return (conf_error(cf, "\"%s_busy_buffers_size\" must be less than the size of all "
 		    "\"%s_buffers\" minus one buffer", prefix, prefix));
 	if (b->file_write != 0 && b->file_write < size)

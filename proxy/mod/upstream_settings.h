@@ -40,8 +40,14 @@ struct upstream_times {
 struct upstream_buffers {
 	bool buffering;
 	bool request_buffering;
-	uint64_t head;			/* buffer_size */
-	struct conf_bufs body;		/* buffers */
+	struct buffer_size {
+		uint64_t n;
+		bool written;		/* in the file */
+	} head;				/* buffer_size */
+	struct buffer_list {
+		struct conf_bufs n;
+		bool written;
+	} body;				/* buffers */
 	uint64_t busy;			/* busy_buffers_size: accepted, not needed */
 	uint64_t file_max;		/* max_temp_file_size */
 	uint64_t file_write;		/* temp_file_write_size: accepted, not needed */
@@ -77,6 +83,8 @@ struct upstream_settings {
 extern const struct conf_name next_upstream_names[];
 extern const struct conf_name ignored_header_names[];
 extern const struct conf_type conf_upstream_bind;
+extern const struct conf_type conf_buffer_size;	/* struct buffer_size */
+extern const struct conf_type conf_buffer_list;	/* struct buffer_list */
 int	upstream_conf_commands_set(struct conf *, const struct conf_row *, void *);
 int	upstream_read_ahead_set(struct conf *, const struct conf_row *, void *);
 
@@ -104,8 +112,8 @@ int	upstream_settings_init(struct conf *, struct upstream_settings *,
 	UPSTREAM_ROW(P "buffering", CTX_HSL, 1, 1, conf_flag, S, up.buffers.buffering, "on"),	\
 	UPSTREAM_ROW(P "request_buffering", CTX_HSL, 1, 1, conf_flag, S,			\
 	    up.buffers.request_buffering, "on"),						\
-	UPSTREAM_ROW(P "buffer_size", CTX_HSL, 1, 1, conf_size, S, up.buffers.head, "16k"),	\
-	UPSTREAM_ROW(P "buffers", CTX_HSL, 2, 2, conf_bufs, S, up.buffers.body, "8 8k"),	\
+	UPSTREAM_ROW(P "buffer_size", CTX_HSL, 1, 1, conf_buffer_size, S, up.buffers.head, "16k"),	\
+	UPSTREAM_ROW(P "buffers", CTX_HSL, 2, 2, conf_buffer_list, S, up.buffers.body, "8 8k"),	\
 	UPSTREAM_ROW(P "busy_buffers_size", CTX_HSL, 1, 1, conf_size, S, up.buffers.busy, NULL), \
 	UPSTREAM_ROW(P "max_temp_file_size", CTX_HSL, 1, 1, conf_size, S, up.buffers.file_max,	\
 	    "1024m"),										\

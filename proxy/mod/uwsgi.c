@@ -204,7 +204,7 @@ pass_split(struct str text, bool *tls, struct str *authority, struct str *host, 
 	}
 	if (authority->n == 0)
 		return ("no host");
-	return (addr_split(*authority, host, port) ? NULL : "invalid port");
+	return (addr_split(*authority, host, port));
 }
 
 static bool
@@ -376,13 +376,13 @@ static const struct conf_range modifier_range = { 0, 255 };
 static const struct conf_row uwsgi_rows[] = {
 	{ .name = "uwsgi_pass", .contexts = CTX_LOCATION | CTX_IF_LOCATION, .min = 1, .max = 1,
 	    .scope = SCOPE_LOCATION, .flags = CONF_OWN | CONF_REPEAT, .set = uwsgi_pass_set },
-	{ .name = "uwsgi_param", .contexts = CTX_HSLI, .min = 2, .max = 3, .flags = CONF_REPEAT,
+	{ .name = "uwsgi_param", .contexts = CTX_HSL, .min = 2, .max = 3, .flags = CONF_REPEAT,
 	    .type = &conf_custom_vec, .set = uwsgi_param_set, IN_LOCATION(params) },
 	{ .name = "uwsgi_modifier1", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_uint,
 	    .param = &modifier_range, .dflt = "0", IN_LOCATION(modifier1) },
 	{ .name = "uwsgi_modifier2", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_uint,
 	    .param = &modifier_range, .dflt = "0", IN_LOCATION(modifier2) },
-	{ .name = "uwsgi_read_ahead", .contexts = CTX_HSL, .min = 1, .max = 2, .type = &conf_size,
+	{ .name = "uwsgi_read_ahead", .contexts = CTX_HSL, .min = 1, .max = 2, .type = &conf_offset,
 	    .set = upstream_read_ahead_set, .dflt = "1m", IN_LOCATION(up.buffers.read_ahead) },
 	UPSTREAM_ROWS("uwsgi_", struct uwsgi_location),
 	{ .name = NULL }

@@ -81,19 +81,22 @@ literal_parse(struct str host, unsigned port, struct addr *out)
 	return (true);
 }
 
-/* NULL, or nginx's words.  *port is 0 where none is written. */
-static const char *
-host_split(struct str text, struct str *host, unsigned *port)
+const char *
+addr_split(struct str text, struct str *host, unsigned *port)
 {
 	uint64_t value = 0;
 	size_t end;
 
 	if (text.n > 0 && text.p[0] == '[') {
 		end = str_chr(text, ']');
-		if (end == SIZE_MAX)
+		if (end == 1)
+			return ("no host");
+		if (end == SIZE_MAX || (end + 1 < text.n && text.p[end + 1] != ':'))
 			return ("invalid host");
 		end++;
 	} else {
+		if (str_chr(text, '/') != SIZE_MAX)
+			return ("invalid host");
 		end = str_chr(text, ':');
 		if (end == SIZE_MAX)
 			end = text.n;
@@ -116,16 +119,11 @@ addr_parse(struct str text, unsigned dflt_port, struct addr *out)
 
 	if (text_is_unix(text))
 		return (unix_parse(text, out) == NULL);
-	if (host_split(text, &host, &port) != NULL)
+	if (addr_split(text, &host, &port) != NULL)
 		return (false);
 	return (literal_parse(host, port != 0 ? port : dflt_port, out));
 }
 
-bool
-addr_split(struct str text, struct str *host, unsigned *port)
-{
-	return (host_split(text, host, port) == NULL);
-}
 
 static const char *
 name_resolve(struct pool *pool, struct str host, unsigned port, struct vec *out)
@@ -166,7 +164,7 @@ addr_resolve(struct pool *pool, struct str text, unsigned dflt_port, struct vec 
 		if ((wrong = unix_parse(text, &literal)) != NULL)
 			return (wrong);
 	} else {
-		if ((wrong = host_split(text, &host, &port)) != NULL)
+		if ((wrong = addr_split(text, &host, &port)) != NULL)
 			return (wrong);
 		if (port == 0)
 			port = dflt_port;

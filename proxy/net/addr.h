@@ -30,8 +30,11 @@ struct addr {
  * dflt where none is written.  No names.  False when it is not one.
  */
 bool		addr_parse(struct str, unsigned dflt_port, struct addr *);
-/* "host:port" taken apart without looking anything up; *port is 0 where none is written. */
-bool		addr_split(struct str, struct str *host, unsigned *port);
+/*
+ * "host:port" taken apart without looking anything up; *port is 0 where none is written.
+ * NULL, or what is wrong in nginx's words.
+ */
+const char	*addr_split(struct str, struct str *host, unsigned *port);
 /*
  * Literal or name; names go through getaddrinfo (blocks: only where configuration is read).
  * Pushes struct addr to out.  NULL, or nginx's words: "host not found", "invalid port", ...

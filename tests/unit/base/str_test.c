@@ -68,8 +68,13 @@ START_TEST(size_as_nginx)
 {
 	uint64_t bytes = 77;
 
-	ck_assert_int_eq(str_to_size(str_from(sizes[_i].text), &bytes), sizes[_i].good);
+	bool giga = strpbrk(sizes[_i].text, "gG") != NULL;
+
+	ck_assert_int_eq(str_to_offset(str_from(sizes[_i].text), &bytes), sizes[_i].good);
 	ck_assert_uint_eq(bytes, sizes[_i].good ? sizes[_i].bytes : 77);
+	bytes = 77;
+	ck_assert_int_eq(str_to_size(str_from(sizes[_i].text), &bytes), sizes[_i].good && !giga);
+	ck_assert_uint_eq(bytes, sizes[_i].good && !giga ? sizes[_i].bytes : 77);
 }
 END_TEST
 
@@ -80,8 +85,8 @@ static const struct {
 } times[] = {
 	{ "30", true, 30000 }, { "0", true, 0 }, { "60s", true, 60000 }, { "500ms", true, 500 },
 	{ "1h 30m", true, 5400000 }, { "1h30m", true, 5400000 }, { "1m 1s 5ms", true, 61005 },
-	{ "1d", true, 86400000 }, { "2w", true, 1209600000 }, { "1M", true, 2592000000 },
-	{ "1y", true, 31536000000 }, { "1y 2M", true, 36720000000 }, { "1h 30", true, 3630000 },
+	{ "1d", true, 86400000 }, { "2w", true, 1209600000 }, { "1M", false, 0 },
+	{ "1y", false, 0 }, { "1y 2M", false, 0 }, { "1h 30", true, 3630000 },
 	{ "", false, 0 }, { "s", false, 0 }, { "1m 1h", false, 0 }, { "1s 1s", false, 0 },
 	{ "30 30", false, 0 }, { "30 1ms", false, 0 }, { "1x", false, 0 }, { "1hs", false, 0 },
 	{ "-1", false, 0 },
@@ -96,6 +101,26 @@ START_TEST(time_as_nginx)
 
 	ck_assert_int_eq(str_to_msec(str_from(times[_i].text), &msec), times[_i].good);
 	ck_assert_uint_eq(msec, times[_i].good ? times[_i].msec : 77);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	bool good;
+	uint64_t sec;
+} seconds[] = {
+	{ "30", true, 30 }, { "1M", true, 2592000 }, { "1y", true, 31536000 },
+	{ "1y 2M 1w", true, 37324800 }, { "1h30m", true, 5400 }, { "500ms", false, 0 },
+	{ "1s 1ms", false, 0 }, { "1M 1y", false, 0 }, { "", false, 0 }, { "M", false, 0 },
+	{ "9223372036854775s", true, 9223372036854775 }, { "9223372036854776s", false, 0 },
+};
+
+START_TEST(seconds_as_nginx)
+{
+	uint64_t sec = 77;
+
+	ck_assert_int_eq(str_to_sec(str_from(seconds[_i].text), &sec), seconds[_i].good);
+	ck_assert_uint_eq(sec, seconds[_i].good ? seconds[_i].sec : 77);
 }
 END_TEST
 
@@ -202,6 +227,7 @@ add(TCase *tcase)
 	tcase_add_loop_test(tcase, hex_is_strict, 0, ROWS(hexes));
 	tcase_add_loop_test(tcase, size_as_nginx, 0, ROWS(sizes));
 	tcase_add_loop_test(tcase, time_as_nginx, 0, ROWS(times));
+	tcase_add_loop_test(tcase, seconds_as_nginx, 0, ROWS(seconds));
 	tcase_add_loop_test(tcase, fixed_point, 0, ROWS(fixeds));
 	tcase_add_test(tcase, comparing);
 	tcase_add_test(tcase, searching);
