@@ -62,6 +62,42 @@ conf_row_is_written(const struct conf_values *values, const struct conf_row *row
 	return (false);
 }
 
+/*
+ * Rows of one field form a ring; most are alone in theirs.  Found once for the topmost level: a
+ * configuration may have ten thousand levels below.
+ */
+static const unsigned short *
+twins_find(struct pool *pool, const struct conf_row *rows)
+{
+	size_t n = rows_count(rows);
+	unsigned short *twins = pool_alloc(pool, (n + 1) * sizeof(*twins));
+
+	for (size_t i = 0; i < n; i++) {
+		size_t next = i;
+
+		do {
+			next = next + 1 < n ? next + 1 : 0;
+		} while (next != i && !(row_has_field(&rows[i]) && row_has_field(&rows[next]) &&
+		    rows[i].scope == rows[next].scope && rows[i].offset == rows[next].offset));
+		twins[i] = (unsigned short)next;
+	}
+	return (twins);
+}
+
+/* Was the field of row i set by any of its rows? */
+static bool
+field_is_set(const struct conf_values *values, const unsigned short *twins, size_t i)
+{
+	size_t at = i;
+
+	do {
+		if (values->set[at] != CONF_SET_NOT)
+			return (true);
+		at = twins[at];
+	} while (at != i);
+	return (false);
+}
+
 int
 conf_is_set(const struct conf_values *values, unsigned scope, size_t offset)
 {
@@ -119,16 +155,19 @@ conf_inherit(struct conf *cf, struct conf_values *child, const struct conf_value
     unsigned scope)
 {
 	assert(parent == NULL || parent->rows == child->rows);
+	if (child->twins == NULL)
+		child->twins = parent != NULL && parent->twins != NULL ? parent->twins :
+		    twins_find(cf->pool, child->rows);
 	for (size_t i = 0; child->rows[i].name != NULL; i++) {
 		const struct conf_row *row = &child->rows[i];
 		void *field = (char *)child->data + row->offset;
 
 		if (row->scope != scope || !row_has_field(row) || (row->flags & CONF_OWN) != 0 ||
-		    conf_is_set(child, scope, row->offset) != CONF_SET_NOT)
+		    field_is_set(child, child->twins, i))
 			continue;
 		if (parent != NULL) {
 			field_inherit(cf, row, field, (char *)parent->data + row->offset);
-			if (conf_is_set(parent, scope, row->offset) != CONF_SET_NOT)
+			if (field_is_set(parent, child->twins, i))
 				child->set[i] = CONF_SET_INHERITED;
 		} else if (row->dflt != NULL) {
 			if (field_default(cf, row, field) != 0)
