@@ -21,7 +21,7 @@
 #define SPARE_MAX	256
 #define BURST		4	/* times the limit may be kept for a moment ... */
 #define BURST_MS	1000	/* ... so long: a turn ends many answers before it begins many requests */
-#define KEEPS_AFTER	50	/* ms: who closes after each answer has done so by then */
+#define KEEPS_AFTER	250	/* ms: who closes after each answer has done so by then, also when busy */
 
 struct idle_pool;
 
