@@ -11,7 +11,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 DEMO = os.path.join(os.path.dirname(HERE), "demo")
 PYTHON = os.environ.get("PYTHON", "/usr/bin/python3")
 
-KINDS = ("sync", "gthread", "gevent", "wsgiserver", "uwsgi")    # and "uwsgi-socket", its own protocol
+KINDS = ("sync", "gthread", "gevent", "wsgiserver", "uwsgi")    # and "uwsgi-socket", its own protocol; "daphne", ASGI
 
 
 def prepare_demo(runtime):
@@ -59,6 +59,9 @@ class Pool:
                     "--umask", "0"] + extra + self.options + [self.application]
         if self.kind == "wsgiserver":
             return [PYTHON, os.path.join(HERE, "gevent_server.py"), self.name, self.application]
+        if self.kind == "daphne":
+            bind = ["-u", self.address] if self.port is None else ["-b", "127.0.0.1", "-p", str(self.port)]
+            return ["daphne", "-v", "0"] + bind + self.options + [self.application]
         module = self.application
         bind = self.address if self.port is None else self.name
         socket_kind = "--socket" if self.kind == "uwsgi-socket" else "--http-socket"
