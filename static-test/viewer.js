@@ -7,8 +7,8 @@ const shown = new Map();
 let level = 2, left = 0, top_ = 0, fetched = 0;
 
 function centre() {
-    left = (view.clientWidth - (SIZE << level)) / 2;
-    top_ = (view.clientHeight - (SIZE << level)) / 2;
+    left = Math.round((view.clientWidth - (SIZE << level)) / 2);
+    top_ = Math.round((view.clientHeight - (SIZE << level)) / 2);
 }
 
 function draw() {
@@ -40,14 +40,14 @@ function draw() {
 }
 
 function tell() {
-    said.textContent = `level ${level}, ${shown.size} tiles in sight, ${fetched} loaded`;
+    said.textContent = `level ${level} of ${DEEPEST}, ${shown.size} tiles in sight, ${fetched} loaded; drag to move, wheel to zoom`;
 }
 
 function change(by, x, y) {
     const next = Math.min(DEEPEST, Math.max(0, level + by));
     const scale = 2 ** (next - level);
-    left = x - (x - left) * scale;
-    top_ = y - (y - top_) * scale;
+    left = Math.round(x - (x - left) * scale);
+    top_ = Math.round(y - (y - top_) * scale);
     level = next;
     draw();
 }
