@@ -26,7 +26,7 @@
 #define NAGLE_MATTERS	1400		/* bytes: what may go out in several segments */
 #define DISCARD_MAX	(1024u * 1024)
 #define INTERIM_MAX	1000		/* answers to be skipped: a back end that sends nothing else is mad */
-#define LONG_BODY	(32u * 1024)	/* the head is not left in its block then, nor held for it */
+#define LONG_BODY	(32u * 1024)	/* the head is not left in its block then */
 #define HOLD_MS		20		/* the head waits so long for a short body */
 
 static void	attempt_on_event(struct conn *, unsigned, void *);
@@ -373,18 +373,14 @@ attempt_keep_head(struct attempt *a, size_t size, const struct framing *framing)
 	a->head_owner = &linear->owner;
 }
 
-/* Is all of the body there, or so much that the rest may be long in coming?  The head has size bytes. */
+/* Is all of the body there?  The head has size bytes. */
 static bool
 attempt_has_body(const struct attempt *a, size_t size, const struct framing *framing)
 {
-	const struct buf *b = a->pump.in.first;
-	uint64_t have = a->pump.in.bytes - size;
-
-	if (have >= LONG_BODY)
-		return (true);
+	const struct buf *b = a->pump.in.last;
 	if (framing->kind == FRAMING_CHUNKED)
-		return (have >= 5 && str_ends(str_make(b->p, b->n), STR("0\r\n\r\n")));
-	return (framing->kind != FRAMING_LENGTH || have >= framing->length);
+		return (b->n >= 5 && str_ends(str_make(b->p, b->n), STR("0\r\n\r\n")));
+	return (framing->kind != FRAMING_LENGTH || a->pump.in.bytes - size >= framing->length);
 }
 
 /* True: the head waits for its body, for HOLD_MS in all. */
@@ -395,7 +391,7 @@ attempt_hold(struct attempt *a, size_t size, const struct framing *framing)
 
 	if (attempt_has_body(a, size, framing) || (a->hold_until != 0 && now >= a->hold_until) ||
 	    !a->all_given || !chain_is_empty(&a->out) || a->send_failed ||
-	    a->events->may_hold == NULL || !a->events->may_hold(a))
+	    a->events->may_hold == NULL || a->pump.in.bytes - size >= a->events->may_hold(a))
 		return (false);
 	if (a->hold_until == 0)
 		a->hold_until = now + HOLD_MS;
@@ -440,7 +436,8 @@ attempt_parse(struct attempt *a)
 		const struct buf *b;
 		ssize_t n;
 
-		chain_linearize(&a->pump.in);
+		if (a->hold_until == 0)	/* else the head lies in the first */
+			chain_linearize(&a->pump.in);
 		b = a->pump.in.first;
 		a->head.items = a->thread->fields_scratch;
 		a->head.room = FIELDS_SCRATCH;

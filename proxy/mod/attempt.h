@@ -40,10 +40,10 @@ enum attempt_failure {
 /* An attempt may be closed inside each but may_hold; it is not touched afterwards. */
 struct attempt_events {
 	/*
-	 * The head is there, but not all of a short body: may it wait a moment for that?  A back end
-	 * that dies in between has then not answered, and another can.  NULL: no.
+	 * The head is there, but not all of the body: for how many bytes of that may it wait a moment?
+	 * A back end that dies in between has then not answered, and another can.  NULL: none.
 	 */
-	bool (*may_hold)(struct attempt *);
+	size_t (*may_hold)(struct attempt *);
 	void (*on_sent)(struct attempt *);	/* all that was given is sent, more is owed */
 	void (*on_head)(struct attempt *);	/* head is there */
 	void (*on_body)(struct attempt *);	/* pump may be run */

@@ -29,6 +29,8 @@
 #define STREAM_ROOM	(128u * 1024)	/* of a streamed request body on its way */
 #define STREAM_PIECE	(64u * 1024)
 #define IDLE_UNKNOWN	1000	/* ms: so long a peer of unknown habits is trusted to keep a connection */
+#define HOLD_BUFFERED	(128u * 1024)	/* of an answer's body its head may wait for */
+#define HOLD_UNBUFFERED	(16u * 1024)
 #define RESTART_MS	50	/* sooner a back end that died is not back */
 #define IDLE_CLOCK	4	/* ms: below it the clock cannot tell */
 
@@ -578,12 +580,14 @@ upstream_on_failed(struct attempt *a, enum attempt_failure failure)
 /* --- events --- */
 
 /* Only if it could still be answered by another peer. */
-static bool
+static size_t
 upstream_may_hold(struct attempt *a)
 {
 	struct upstream *u = upstream_of(a);
 
-	return (u->idempotent && upstream_may_try_next(u, NEXT_ERROR));
+	if (!u->idempotent || !upstream_may_try_next(u, NEXT_ERROR))
+		return (0);
+	return (u->settings->buffers.buffering && !block_is_scarce() ? HOLD_BUFFERED : HOLD_UNBUFFERED);
 }
 
 static void
