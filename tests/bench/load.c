@@ -42,6 +42,7 @@ struct client {
 	SSL *ssl;
 	enum state state;
 	bool writing;		/* watched for EPOLLOUT */
+	bool resumes;		/* a session was offered that has to be taken */
 
 	size_t sent;		/* of the request's head */
 	unsigned number;	/* of what is asked for, where that varies */
@@ -161,6 +162,9 @@ client_close(struct client *c)
 {
 	if (c->fd == -1)
 		return;
+	/* Else OpenSSL would not use the session again. */
+	if (c->ssl != NULL)
+		SSL_set_shutdown(c->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(c->ssl);
 	c->ssl = NULL;
 	close(c->fd);
@@ -214,8 +218,7 @@ client_open(struct client *c)
 		c->ssl = SSL_new(o.tls);
 		if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1)
 			fail("SSL_new");
-		if (o.resume && session != NULL)
-			(void)SSL_set_session(c->ssl, session);
+		c->resumes = session != NULL && SSL_set_session(c->ssl, session) == 1;
 		SSL_set_connect_state(c->ssl);
 	}
 }
@@ -517,6 +520,10 @@ client_connected(struct client *c)
 				client_watch(c, SSL_want_write(c->ssl));
 			else
 				client_failed(c, "a handshake failed");
+			return;
+		}
+		if (c->resumes && !SSL_session_reused(c->ssl)) {
+			client_failed(c, "a session was not resumed");
 			return;
 		}
 	}
