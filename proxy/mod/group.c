@@ -188,18 +188,6 @@ static const struct server_option {
 #undef OPTION
 };
 
-/* Written in seconds, kept in milliseconds.  1: set; 0: wrong. */
-static int
-server_time_set(struct str value, uint64_t *msec)
-{
-	uint64_t seconds;
-
-	if (!str_to_sec(value, &seconds))
-		return (0);
-	*msec = seconds * 1000;
-	return (1);
-}
-
 /* 1: set; 0: the value is wrong, or there is no such option. */
 static int
 server_option_set(struct peer_options *options, struct str word, const struct lb_method *method,
@@ -207,7 +195,7 @@ server_option_set(struct peer_options *options, struct str word, const struct lb
 {
 	for (size_t i = 0; i < sizeof(server_options) / sizeof(server_options[0]); i++) {
 		const struct server_option *o = &server_options[i];
-		char *field = (char *)options + o->offset;
+		void *field = (char *)options + o->offset;
 		struct str value = str_skip(word, o->name.n);
 		uint64_t n;
 
@@ -220,11 +208,13 @@ server_option_set(struct peer_options *options, struct str word, const struct lb
 			*(bool *)field = true;
 			return (1);
 		}
-		if (o->kind == OPTION_TIME)
-			return (server_time_set(value, (uint64_t *)field));
-		if (!str_to_uint(value, 1000000, &n) || n < o->min)
+		if (o->kind == OPTION_TIME ? !str_to_sec(value, &n) :
+		    !str_to_uint(value, 1000000, &n) || n < o->min)
 			return (0);
-		*(unsigned *)field = (unsigned)n;
+		if (o->kind == OPTION_TIME)
+			*(uint64_t *)field = n * 1000;	/* written in seconds, kept in milliseconds */
+		else
+			*(unsigned *)field = (unsigned)n;
 		return (1);
 	}
 	return (0);
