@@ -18,6 +18,7 @@ class Received:
         self.body = b""
         self.raw_body = b""
         self.complete = True
+        self.age = 0
         lines = head.rstrip(b"\r\n").split(b"\r\n")
         self.line = lines[0].decode("latin-1")
         words = self.line.split(" ")
@@ -175,6 +176,7 @@ class Origin:
         self.connections = 0
         self.changed = threading.Condition()
         self._order = 0
+        self._age = 0
         self._sockets = set()
         self.listener = None
         self.bound = address
@@ -259,6 +261,7 @@ class Origin:
                 received = exchange.read_head()
                 if received is None:
                     break
+                received.age = self._age
                 script = self.scripts.get(received.target.split("?")[0])
                 if script is not None:
                     self._keep(received)
@@ -279,7 +282,8 @@ class Origin:
 
     def _keep(self, received):
         with self.changed:
-            self.requests.append(received)
+            if received.age == self._age:
+                self.requests.append(received)
             self.changed.notify_all()
 
     def take(self, count=None, timeout=5.0):
@@ -293,7 +297,9 @@ class Origin:
             return taken
 
     def clear(self):
+        """Forgets the kept requests, and those that are being read, which an earlier test has left behind."""
         with self.changed:
+            self._age += 1
             self.requests = []
 
 
