@@ -39,17 +39,36 @@ request_new(struct http_thread *thread, struct session *session, const struct se
 	return (r);
 }
 
+/* Fields that nginx takes only once: of two, a back end might believe the other one. */
+#define FIELDS_SINGLE							\
+	(FIELD_BIT(FIELD_HOST) | FIELD_BIT(FIELD_AUTHORIZATION) | FIELD_BIT(FIELD_EXPECT) |	\
+	FIELD_BIT(FIELD_CONTENT_RANGE) | FIELD_BIT(FIELD_IF_MATCH) | FIELD_BIT(FIELD_IF_RANGE) |	\
+	FIELD_BIT(FIELD_IF_NONE_MATCH) | FIELD_BIT(FIELD_IF_MODIFIED_SINCE) |	\
+	FIELD_BIT(FIELD_IF_UNMODIFIED_SINCE))
+
+static bool
+fields_are_single(const struct fields *fields)
+{
+	uint64_t seen = 0;
+
+	for (unsigned i = 0; i < fields->count; i++) {
+		uint64_t bit = FIELD_BIT(fields->items[i].id) & FIELDS_SINGLE;
+
+		if ((seen & bit) != 0)
+			return (false);
+		seen |= bit;
+	}
+	return (true);
+}
+
 /* The Host that counts: the target's authority before the field (RFC 9112 3.2.2). 0 or 400. */
 static int
 accept_host(struct request *r, const struct uri_target *target)
 {
 	struct field *host = fields_get(&r->in.fields, FIELD_HOST);
-	unsigned count = 0;
 	struct str port;
 
-	for (unsigned i = 0; i < r->in.fields.count; i++)
-		count += r->in.fields.items[i].id == FIELD_HOST;
-	if (count > 1 || (host == NULL && r->in.version >= 11))
+	if (host == NULL && r->in.version >= 11)
 		return (400);
 	if (host != NULL && host->value.n > 0 &&
 	    host_parse(r->pool, host->value, &r->in.host, &port) != 0)
@@ -139,6 +158,8 @@ request_accept_head(struct request *r, const struct listen *listen, const struct
 	r->in.fields.count = head->count;
 	r->in.fields.room = head->count + 2;
 	r->in.fields.known = head->known;
+	if (!fields_are_single(&r->in.fields))
+		return (400);
 	rc = accept_target(r);
 	if (rc != 0)
 		return (rc);

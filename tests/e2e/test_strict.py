@@ -393,6 +393,14 @@ def test_fields(stand, name, port):
     refused(stand, b"GET /x HTTP/1.1\r\n" + HOST + FIELDS[name] + b"\r\n", 400, stand.server.address(port))
 
 
+@pytest.mark.parametrize("name", ["Authorization", "Content-Range", "Expect", "Host", "If-Match", "If-Modified-Since", "If-None-Match", "If-Range",
+                                  "If-Unmodified-Since"])
+def test_fields_that_stand_once(stand, name):
+    """As nginx: of two, the back end might believe the other one."""
+    lines = ("%s: a\r\nX: y\r\n%s: a\r\n" % (name, name.lower())).encode()
+    refused(stand, b"GET /x HTTP/1.1\r\n" + HOST * (name != "Host") + lines + b"\r\n")
+
+
 def test_underscores(stand):
     """Names with '_' do not shadow what the configuration sets, not even where they are allowed."""
     fakes = ("X_Forwarded_For: 6.6.6.6", "X-Forwarded_For: 6.6.6.7", "X_Forwarded_Proto: https", "x-forwarded_proto: https",
