@@ -132,6 +132,20 @@ def test_head_of_real_servers(shared, kind):
     assert wrong == 0
 
 
+@pytest.mark.wproxy_only
+@pytest.mark.parametrize("kind", ["sync", "gthread", "gevent", "uwsgi"])
+@pytest.mark.parametrize("status", ["204%20No%20Content", "304%20Not%20Modified"])
+def test_empty_answers_of_real_servers(shared, kind, status):
+    """gunicorn passes on the body of a 204, too, as bytes that look like the next answer."""
+    pool = shared.keep(Pool(kind, shared.folder(), application="probe:application", chdir=HERE))
+    one = shared.server("upstream app { server %s; } server { listen @host@:@port@; location / { proxy_pass http://app; } }" % pool.name)
+    for i in range(20):
+        with Wire(one.address()) as wire:
+            assert wire.ask(request("GET /empty?status=" + status)).status == int(status[:3])
+            got = wire.ask(request("GET /n%d" % i))
+            assert (got.status, got.body) == (200, b"probe GET /n%d" % i)
+
+
 # -- connections that are kept ---------------------------------------------------------------------
 
 def test_connections_are_reused(stand):
