@@ -504,30 +504,31 @@ core_content_type(const struct request *r, struct str uri)
 	return (core->default_type);
 }
 
-int
-core_map_uri(struct request *r, struct str uri, struct str *path)
+/* behind: what follows an alias that is a whole path (of a regex location). */
+static int
+map_path(struct request *r, struct str uri, struct str behind, struct str *path)
 {
 	const struct core_location *core = r->location->core;
-	struct str parts[2];
+	struct str parts[2] = { tpl_eval(r, core->root), uri };
 
-	parts[0] = tpl_eval(r, core->root);
-	if (!core->alias) {
-		parts[1] = uri;
-	} else if (core->alias_prefix == ALIAS_WHOLE) {
-		*path = parts[0];
-		return (0);
-	} else {
+	if (core->alias && r->uri_detached) {
+		request_log(r, LOG_ALERT, 0, "\"alias\" cannot be used in location \"" STR_FMT
+		    "\" where URI was rewritten", STR_ARG(r->location->name));
+		return (500);
+	}
+	if (core->alias) {
+		if (core->alias_prefix == ALIAS_WHOLE)
+			parts[1] = behind;
 		/* try_files may name a file that is not below the location's own prefix. */
-		parts[1] = uri;
-		if (uri.n >= core->alias_prefix && r->uri.n >= core->alias_prefix &&
+		else if (uri.n >= core->alias_prefix && r->uri.n >= core->alias_prefix &&
 		    memcmp(uri.p, r->uri.p, core->alias_prefix) == 0)
 			parts[1] = str_skip(uri, core->alias_prefix);
 		/* A ".." that only the concatenation makes would leave the aliased folder. */
 		if (parts[0].n > 0 && parts[1].n >= 2 && str_starts(parts[1], STR("..")) &&
 		    (parts[1].n == 2 || parts[1].p[2] == '/') && parts[0].p[parts[0].n - 1] == '/')
 			return (404);
-		if (parts[0].n > 0 && parts[0].p[parts[0].n - 1] == '.' && uri_has_dotdot(
-		    pool_concat(r->pool, 2, parts)))
+		if (parts[0].n > 0 && parts[1].n > 0 && parts[0].p[parts[0].n - 1] == '.' &&
+		    uri_has_dotdot(pool_concat(r->pool, 2, parts)))
 			return (404);
 	}
 	if (!str_starts(parts[0], STR("/"))) {
@@ -540,6 +541,21 @@ core_map_uri(struct request *r, struct str uri, struct str *path)
 	}
 	*path = pool_concat(r->pool, 2, parts);
 	return (0);
+}
+
+int
+core_map_uri(struct request *r, struct str name, struct str *path)
+{
+	struct str parts[2] = { r->uri, name };
+	struct str uri = name.n == 0 ? r->uri : pool_concat(r->pool, 2, parts);
+
+	return (map_path(r, uri, r->uri_below_alias ? uri : name, path));
+}
+
+int
+core_map_item(struct request *r, struct str uri, struct str *path)
+{
+	return (map_path(r, uri, uri, path));
 }
 
 struct file *

@@ -73,10 +73,12 @@ extern const struct conf_type conf_temp_path;	/* struct temp_path * */
 extern const struct conf_type conf_error_log;	/* struct log * */
 
 /*
- * The file a request's uri (or another uri) names by root or alias.  NUL behind.  404 when an alias
- * seam would produce "..", 500 when a template fails; 0 when *path is set.
+ * The file that the request's uri with name behind it (an index, or nothing) means by root or alias.
+ * NUL behind.  404 when an alias seam would produce ".."; 0 when *path is set.
  */
-int	core_map_uri(struct request *, struct str uri, struct str *path);
+int	core_map_uri(struct request *, struct str name, struct str *path);
+/* The same of another uri (try_files): it also stands behind an alias that is a whole path. */
+int	core_map_item(struct request *, struct str uri, struct str *path);
 /* The file at such a path for this location's use (file_get(), disable_symlinks). NULL with errno. */
 struct file	*core_file(struct request *, struct str path, bool want_bytes);
 /* MIME type by the uri's extension, or default_type. */

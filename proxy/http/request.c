@@ -153,7 +153,7 @@ request_redirect(struct request *r, struct str uri, struct str args)
 	r->uri = uri;
 	r->args = args;
 	r->uri_changed = true;
-	r->uri_detached = false;
+	r->uri_detached = r->uri_below_alias = false;
 	r->internal = true;
 	r->location = r->server->root;
 	r->jumped_from = NULL;
@@ -192,6 +192,7 @@ request_named(struct request *r, struct str name)
 		return (request_cycle(r));
 	}
 	request_release(r);
+	r->uri_below_alias = false;
 	r->internal = true;
 	r->jumped_from = NULL;
 	r->location = loc;

@@ -44,6 +44,7 @@ struct response {
 	unsigned status;		/* 0: none yet */
 	struct str reason;		/* absent: the table's */
 	struct fields fields;		/* all but those below */
+	unsigned fields_kept;		/* of them: by X-Accel-Redirect, they stay on an error's answer too */
 	struct fields trailers;		/* behind the last chunk; filled while SEND_LAST passes the filters */
 	bool trailers_follow;		/* there will be some: chunks, even where the length is known */
 	int64_t length;			/* Content-Length; -1: not known */
@@ -102,6 +103,7 @@ struct request {
 	struct str args;		/* without '?' */
 	bool uri_changed;		/* the working uri is no longer what was received: $uri is re-escaped for back ends */
 	bool uri_detached;		/* "rewrite ... break" replaced it: the location's prefix is no part of it */
+	bool uri_below_alias;		/* try_files chose it: it follows an alias that is a whole path */
 	bool internal;			/* reached by an internal redirect: "internal" locations are open */
 	unsigned step;			/* index into the site's steps */
 	unsigned steps_done;		/* bits of "once" steps passed */

@@ -80,7 +80,7 @@ accept_host(struct request *r, const struct uri_target *target)
 		r->in.absolute = true;
 		return (0);
 	}
-	if (host != NULL && host->value.n == 0 && r->in.version >= 11)
+	if (host != NULL && host->value.n == 0)
 		return (400);
 	return (0);
 }

@@ -53,8 +53,17 @@ status_reason(unsigned status)
 void
 resp_reset(struct request *r)
 {
+	struct fields kept = r->out.fields;
+	unsigned count = r->out.fields_kept;
+
 	assert(!r->out.started);
 	memset(&r->out, 0, sizeof(r->out));
+	if (count > 0) {
+		r->out.fields = kept;
+		r->out.fields.count = count;
+		fields_remove(&r->out.fields, FIELD_ACCEPT_RANGES);
+		r->out.fields_kept = r->out.fields.count;
+	}
 	r->out.length = -1;
 	r->out.last_modified = -1;
 	r->filter_count = 0;
@@ -274,8 +283,7 @@ resp_start(struct request *r)
 {
 	assert(!r->out.started);
 	if (r->error_status != 0) {
-		if (r->out.status != r->error_status)
-			r->out.reason = STR_NULL;
+		r->out.reason = STR_NULL;
 		r->out.status = r->error_status;
 	}
 	if (r->out.status != 200 && r->out.status != 206 && r->out.status != 304)
@@ -294,8 +302,9 @@ resp_start(struct request *r)
 		}
 	}
 	r->out.no_body = r->out.no_body || r->out.status == 304 || r->out.status == 204;
-	if (r->out.status == 204) {	/* as nginx: nothing is said of content that is not there */
-		r->out.content_type = STR_NULL;
+	if (r->out.status == 204) {	/* as nginx: we say nothing of content that is not there */
+		if (r->out.reason.p == NULL)
+			r->out.content_type = STR_NULL;
 		r->out.length = -1;
 	}
 	return (r->ops->send_head(r));

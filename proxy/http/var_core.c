@@ -263,7 +263,7 @@ get_request_filename(struct request *r, const void *param, struct str name, stru
 {
 	UNUSED(param);
 	UNUSED(name);
-	return (core_map_uri(r, r->uri, value) == 0);
+	return (core_map_uri(r, STR(""), value) == 0);
 }
 
 /* --- the connection --- */

@@ -349,7 +349,7 @@ enum step_result
 gzip_static_step(struct request *r)
 {
 	const struct gzip_location *conf = location_conf(r->location, gzip_module);
-	struct str path, parts[2];
+	struct str path;
 	struct file *file;
 	struct chain body = { 0 };
 
@@ -358,11 +358,9 @@ gzip_static_step(struct request *r)
 		return (STEP_NEXT);
 	if (conf->static_mode == 1 && !client_takes_gzip(r, conf))
 		return (STEP_NEXT);
-	if (core_map_uri(r, r->uri, &path) != 0)
+	if (core_map_uri(r, STR(".gz"), &path) != 0)
 		return (STEP_NEXT);
-	parts[0] = path;
-	parts[1] = STR(".gz");
-	file = core_file(r, pool_concat(r->pool, 2, parts), true);
+	file = core_file(r, path, true);
 	if (file == NULL)
 		return (STEP_NEXT);
 	if (!file->is_regular) {

@@ -55,14 +55,13 @@ index_step(struct request *r)
 
 		if (str_starts(name, STR("/")))
 			return (request_redirect(r, name, r->args));
-		uri[0] = pool_concat(r->pool, 2, uri);
-		rc = core_map_uri(r, uri[0], &path);
+		rc = core_map_uri(r, name, &path);
 		if (rc != 0)
 			return (request_fail(r, (unsigned)rc));
 		file = core_file(r, path, false);
 		if (file != NULL) {
 			owner_drop(&file->owner);
-			return (request_redirect(r, uri[0], r->args));
+			return (request_redirect(r, pool_concat(r->pool, 2, uri), r->args));
 		} else if (errno == EACCES || errno == ELOOP) {
 			request_log(r, LOG_ERR, errno, "\"" STR_FMT "\" is forbidden", STR_ARG(path));
 			return (request_fail(r, 403));

@@ -385,7 +385,7 @@ proxy_init_location(struct conf *cf, struct location *loc)
 	proxy_pass_inherit(loc, conf);
 	headers_compile(cf, conf);
 	if (upstream_buffers_check(cf, &conf->up.buffers, "proxy") != 0 ||
-	    proxy_redirect_init(cf, conf) != 0)
+	    proxy_redirect_init(cf, conf, parent) != 0)
 		return (-1);
 	tls = conf->pass != NULL && (conf->pass->tls || conf->pass->variables != NULL);
 	return (upstream_settings_init(cf, &conf->up, parent == NULL ? NULL : &parent->up,

@@ -84,8 +84,9 @@ extern const struct conf_type conf_proxy_rules;
 int	proxy_redirect_set(struct conf *, const struct conf_row *, void *);
 int	proxy_cookie_set(struct conf *, const struct conf_row *, void *);
 int	proxy_cookie_flags_set(struct conf *, const struct conf_row *, void *);
-/* The default rule of a location without rules of its own. */
-int	proxy_redirect_init(struct conf *, struct proxy_location *);
+/* The default rule of a location without rules of its own; parent: the location around, or NULL. */
+int	proxy_redirect_init(struct conf *, struct proxy_location *,
+	    const struct proxy_location *parent);
 struct str	proxy_rewrite(struct request *, enum field_id, struct str value);
 /* Pure, for tests: value with `length' bytes at `at' replaced. */
 struct str	rewrite_splice(struct pool *, struct str value, size_t at, size_t length, struct str by);

@@ -254,7 +254,7 @@ cookie_rewrite(struct request *r, const struct proxy_location *conf, struct str 
 	const struct proxy_cookie_flags *flags;
 	struct str rest = value, item;
 
-	if (!str_cut(&rest, ';', &item))
+	if (!str_cut(&rest, ';', &item) || str_chr(item, '=') == SIZE_MAX)
 		return (value);
 	c.text = str_trim(item);
 	flags = flags_for(r, &conf->cookie_flags, part_of(item).name);
@@ -381,10 +381,17 @@ proxy_redirect_set(struct conf *cf, const struct conf_row *row, void *field)
 }
 
 int
-proxy_redirect_init(struct conf *cf, struct proxy_location *conf)
+proxy_redirect_init(struct conf *cf, struct proxy_location *conf,
+    const struct proxy_location *parent)
 {
-	if (conf->redirects.off || conf->redirects.items.count > 0 || conf->pass == NULL ||
-	    conf->pass->variables != NULL)
+	if (conf->redirects.off || conf->redirects.items.count > 0)
+		return (0);
+	/* As nginx: the rule that the location around was given by default is inherited too. */
+	if (parent != NULL && parent->redirects.items.count > 0) {
+		conf->redirects = parent->redirects;
+		return (0);
+	}
+	if (conf->pass == NULL || conf->pass->variables != NULL)
 		return (0);
 	return (default_rule_add(cf, &conf->redirects, conf->pass));
 }

@@ -226,7 +226,8 @@ run_return(struct rewrite_run *run, const struct rewrite_op *op)
 	if (status_is_redirect(op->status))
 		result = request_answer_redirect(r, op->status, text);
 	else
-		result = request_answer(r, op->status, core_content_type(r, r->uri), text);
+		result = request_answer(r, op->status, r->out.content_type.p != NULL ?
+		    r->out.content_type : core_content_type(r, r->uri), text);
 	run_stop(run, result);
 }
 

@@ -175,7 +175,7 @@ static_step(struct request *r)
 
 	if (!static_method_allowed(r, false))
 		return (request_fail(r, 405));
-	rc = core_map_uri(r, r->uri, &path);
+	rc = core_map_uri(r, STR(""), &path);
 	if (rc != 0)
 		return (request_fail(r, (unsigned)rc));
 	if (str_ends(r->uri, STR("/"))) {

@@ -53,7 +53,7 @@ try_item(struct request *r, struct str item, bool want_directory)
 {
 	struct str path;
 	struct file *file;
-	int rc = core_map_uri(r, item, &path);
+	int rc = core_map_item(r, item, &path);
 	bool found;
 
 	if (rc != 0)
@@ -69,13 +69,21 @@ try_item(struct request *r, struct str item, bool want_directory)
 	return (found);
 }
 
-/* The uri becomes the item's; below an alias the location's prefix stays in front of it. */
+/*
+ * The uri becomes the item's; below an alias the location's prefix stays in front of it.  Behind an
+ * alias that is a whole path nginx lets a folder be what the alias alone is.
+ */
 static void
-try_take(struct request *r, struct str item)
+try_take(struct request *r, struct str item, bool directory)
 {
 	const struct core_location *core = r->location->core;
 	struct str parts[2] = { r->uri, item };
 
+	if (core->alias && core->alias_prefix == ALIAS_WHOLE) {
+		if (directory)
+			return;
+		r->uri_below_alias = true;
+	}
 	if (str_eq(item, r->uri))
 		return;
 	if (core->alias && core->alias_prefix != ALIAS_WHOLE) {
@@ -132,7 +140,7 @@ try_files_step(struct request *r)
 			return (request_fail(r, (unsigned)rc));
 		if (rc == 0)
 			continue;
-		try_take(r, item);
+		try_take(r, item, try->directory);
 		return (STEP_NEXT);
 	}
 	return (try_fallback(r, conf, tpl_eval(r, vec_at(&conf->items, struct try_item, last)->path)));

@@ -15,7 +15,7 @@
 	(FIELD_BIT(FIELD_CONNECTION) | FIELD_BIT(FIELD_KEEP_ALIVE) |	\
 	FIELD_BIT(FIELD_PROXY_CONNECTION) | FIELD_BIT(FIELD_TE) |	\
 	FIELD_BIT(FIELD_TRAILER) | FIELD_BIT(FIELD_TRANSFER_ENCODING) |	\
-	FIELD_BIT(FIELD_UPGRADE) | FIELD_BIT(FIELD_CONTENT_LENGTH) | FIELD_BIT(FIELD_STATUS))
+	FIELD_BIT(FIELD_UPGRADE) | FIELD_BIT(FIELD_CONTENT_LENGTH))
 
 /* Kept through X-Accel-Redirect. */
 #define FIELDS_REDIRECTED						\
@@ -151,8 +151,7 @@ upstream_head_redirects(struct upstream *u, struct str *uri)
 {
 	const struct field *f = fields_get(&u->answer, FIELD_X_ACCEL_REDIRECT);
 
-	if (f == NULL || f->value.n == 0 ||
-	    (u->settings->ignore_headers & IGNORE_XA_REDIRECT) != 0)
+	if (f == NULL || (u->settings->ignore_headers & IGNORE_XA_REDIRECT) != 0)
 		return (false);
 	for (unsigned i = 0; i < u->answer.count; i++) {
 		const struct field *g = &u->answer.items[i];
@@ -166,6 +165,7 @@ upstream_head_redirects(struct upstream *u, struct str *uri)
 	head_limit_rate(u);
 	head_charset(u);
 	u->r->out.status = 200;
+	u->r->out.fields_kept = u->r->out.fields.count;
 	*uri = f->value;
 	return (true);
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "http/uri.h"
 #include "http/var.h"
+#include "http/var_give.h"
 #include "mod/upstream.h"
 
 void
@@ -117,20 +118,14 @@ results_get(struct request *r, const void *param, struct str name, struct str *v
 	return (text.p != NULL);
 }
 
-/* $upstream_http_content_type: underscores stand for dashes. */
+/* $upstream_http_content_type */
 static bool
 header_get(struct request *r, const void *param, struct str name, struct str *value)
 {
 	const struct upstream *u = r->upstream;
-	char dashed[128];
 
 	(void)param;
-	if (u == NULL || name.n > sizeof(dashed))
-		return (false);
-	for (size_t i = 0; i < name.n; i++)
-		dashed[i] = name.p[i] == '_' ? '-' : name.p[i];
-	*value = fields_join(&u->answer, r->pool, str_make(dashed, name.n), STR(", "));
-	return (value->p != NULL);
+	return (u != NULL && give_named(&u->answer, name, value));
 }
 
 /* $upstream_cookie_name: of the last Set-Cookie that sets it. */

@@ -1,0 +1,124 @@
+"""Whole sites as people write them: what their parts do to each other."""
+
+import pytest
+
+from contrast import Case, cases
+from server import wait_until
+from wire import fetch
+
+FILES = r"""
+log_format ratio '$uri "$gzip_ratio"';
+server {
+    listen @host@:@port@;
+    root @www@;
+    index index.html;
+    error_page 404 /404.html;
+
+    # A home page for everybody: the documented recipe and its relatives.
+    location ~ ^/home/([^/]+)(/.*)?$ { alias @www@/$1$2; index index.txt index.html; }
+    location ~ ^/two/(.*)$ { alias @www@/$1; index nope.htm index.txt index.html; add_header F $request_filename; }
+    location ~ ^/folder/(.*)/$ { alias @www@/$1; index index.txt; }
+    location ~ ^/abs/(.*)$ { alias @www@/$1; index /a.txt; }
+    location ~ ^/arg/(.*)$ { alias @www@/$1; index $arg_i index.html; }
+    location ~ ^/own/(.*)$ { alias @www@/$1; try_files $uri =404; }
+    location ~ ^/item/(.*)$ { alias @www@; try_files /$1 /sub/index.html =404; add_header F "$request_filename $uri"; }
+    location ~ ^/dir/(.*)$ { alias @www@; try_files /$1/ /sub/ =404; add_header F "$request_filename $uri" always; }
+    location ~ ^/jump/(.*)$ { alias @www@; try_files /$1 @seen; }
+    location @seen { return 200 "$uri $request_filename"; }
+    location /rewritten/ { alias @www@/; rewrite ^/rewritten/x/(.*)$ /rewritten/$1 break; }
+    location /ratio/ { alias @www@/; gzip on; gzip_types text/css; gzip_types application/javascript; access_log @prefix@/ratio.log ratio; }
+    location /empty { return 200 "[$arg_][$http_][$cookie_]"; }
+}
+server { listen @host@:@port.v6@ ipv6only=on; location @a { return 200 first; } location @a { return 200 second; }
+    location / { error_page 404 = @a; return 404; } }
+"""
+
+PLACES = ("home", "two", "folder", "abs", "arg", "own", "item", "dir", "jump", "rewritten/x")
+ENDS = ("", "/", "/a.txt", "/sub", "/sub/", "/sub/index.html", "/bare", "/bare/", "/nope", "/nope/",
+        "/../a.txt", "/?i=a.txt", "/sub/?i=page.html")
+
+PROXIED = r"""
+upstream app { server @origin.app@; keepalive 4; }
+upstream two { server @origin.two@; keepalive 4; }
+upstream dead { server 127.0.0.1:1; }
+proxy_http_version 1.1;
+proxy_set_header Connection "";
+server {
+    listen @host@:@port@;
+    server_name example.test;
+    root @www@;
+    location / { proxy_pass http://app; }
+    location /outer/ { proxy_pass http://app; location /outer/inner/ { proxy_pass http://two/in/; } }
+    location /outer2/ { proxy_pass http://app; proxy_redirect http://app/ /x/; location /outer2/inner/ { proxy_pass http://two/in/; } }
+    location /outer3/ { proxy_pass http://app; proxy_redirect off; location /outer3/inner/ { proxy_pass http://two/in/; } }
+    location /seen { proxy_pass http://app; add_header X-Seen "$upstream_http_x_a|$sent_http_x_a|$upstream_http_set_cookie"; }
+    location /pages/ { proxy_pass http://app; proxy_intercept_errors on; error_page 404 = @two; error_page 500 /50x.html; error_page 502 @two; }
+    location @two { proxy_pass http://two; }
+    location /down/ { proxy_pass http://dead; error_page 502 @two; }
+    location /down200/ { proxy_pass http://dead; error_page 502 =200 @two; }
+    location /cookies/ { proxy_pass http://app; set $f secure; proxy_cookie_path / /cookies/; proxy_cookie_flags ~s $f samesite=lax; }
+    location /files/ { internal; alias @www@/; }
+    location @words { return 200 "words $uri"; }
+}
+"""
+
+
+def reply(status, *headers, body=b"body"):
+    head = "".join(h + "\r\n" for h in headers)
+    length = "" if body is None else "Content-Length: %d\r\n" % len(body)
+    return ("HTTP/1.1 %s\r\n%s%s\r\n" % (status, head, length)).encode() + (body or b"")
+
+
+@pytest.fixture(scope="module")
+def files(shared):
+    return shared.pair(FILES)
+
+
+@cases(*["%s /%s%s" % (method, place, end) for place in PLACES for end in ENDS
+         for method in ("GET", "POST") if method == "GET" or end.endswith("/")],
+       "GET /empty?=1", Case("GET /x", port="v6"),
+       Case("GET /a.txt", raw=b"GET /a.txt HTTP/1.0\r\nHost: \r\n\r\n", name="1.0, Host empty"))
+def test_files(files, case):
+    files.compare(case)
+
+
+RATIOS = ("/ratio/style.css", "/ratio/app.js", "/ratio/a.txt")
+
+
+def test_gzip_ratio(files):
+    """The log says how well it went, and "-" where nothing was compressed."""
+    def play(one):
+        for path in RATIOS:
+            fetch((one.host, one.ports["main"]), "GET " + path, "Accept-Encoding: gzip")
+        return wait_until(lambda: (lines := one.read("ratio.log").splitlines())[len(RATIOS) - 1:]
+                          and lines, what="three lines in the log")
+    assert [line.split(" ")[0] for line in files.both(play)] == list(RATIOS)
+
+
+@pytest.fixture(scope="module")
+def proxied(shared):
+    return shared.pair(PROXIED, origins={"app": shared.origin(), "two": shared.origin()})
+
+
+LOCATIONS = ("http://app/x", "http://two/in/x", "http://two/x", "/x", "http://other/x")
+STATUSES = ("200 OK", "200", "404 Nothing", "500 Own", "502 Own", "204 Gone quiet", "299 Odd")
+
+
+@cases(*[Case("GET /%s/q" % place, reply=reply("302 Found", "Location: " + to),
+              name="%s to %s" % (place, to))
+         for place in ("outer", "outer/inner", "outer2/inner", "outer3/inner") for to in LOCATIONS],
+       *[Case("GET /%s/q" % place, reply=reply(
+              status, "Content-Type: text/plain", body=None if status[:3] == "204" else b"body"),
+              name="%s %s" % (place, status))
+         for place in ("pages", "down", "down200", "plain") for status in STATUSES],
+       Case("GET /seen", reply=reply("200 OK", "X-A: 1", "X-A: 2", "Set-Cookie: a=1",
+                                     "Set-Cookie: b=2", "Status: 299 kept")),
+       *[Case("GET /cookies/", reply=reply("200 OK", "Set-Cookie: " + cookie), name=cookie)
+         for cookie in ("sid=1; Path=/", "n=1; Path=/x", "s; Path=/", "s=2; SameSite=None")],
+       *[Case("GET /accel?%s" % to, reply=reply(
+              "200 OK", "X-Accel-Redirect: " + to, "Content-Type: text/own", "Set-Cookie: s=1",
+              "Cache-Control: no-store", "Content-Disposition: attachment", "X-Gone: 1"),
+              name="X-Accel-Redirect " + to)
+         for to in ("/files/a.txt", "/files/sub", "/files/nope", "@words", "/files/../a.txt", "")])
+def test_proxied(proxied, case):
+    proxied.compare(case)
