@@ -21,13 +21,15 @@
 #define SPARE_MAX	256
 #define BURST		4	/* times the limit may be kept for a moment ... */
 #define BURST_MS	1000	/* ... so long: a turn ends many answers before it begins many requests */
+#define BUCKETS		256	/* of a pool, by the peer's address: a power of two */
 #define KEEPS_AFTER	250	/* ms: who closes after each answer has done so by then, also when busy */
 
 struct idle_pool;
 
 struct idle_conn {
 	unsigned magic;
-	struct list link;		/* pool->conns, most recent first */
+	struct list link;		/* pool->conns, most recent first; or spare */
+	struct list near;		/* pool->by_peer, most recent first */
 	struct idle_pool *pool;
 	struct peer *peer;		/* one reference */
 	struct backend backend;
@@ -37,6 +39,7 @@ struct idle_conn {
 
 struct idle_pool {
 	struct list conns;
+	struct list by_peer[BUCKETS];
 	uint64_t count;
 	struct timer timer;		/* for the last of the list */
 	struct loop *loop;
@@ -60,6 +63,7 @@ idle_leave(struct idle_conn *c)
 	struct idle_thread *thread = c->pool->thread;
 
 	list_remove(&c->link);
+	list_remove(&c->near);
 	c->pool->count--;
 	thread->total--;
 	c->magic = 0;
@@ -204,10 +208,19 @@ idle_pool_of(struct http_thread *owner, unsigned index, bool make)
 	}
 	pool = thread->pools[index] = xcalloc(1, sizeof(*pool));
 	list_init(&pool->conns);
+	for (unsigned i = 0; i < BUCKETS; i++)
+		list_init(&pool->by_peer[i]);
 	pool->loop = owner->loop;
 	pool->thread = thread;
 	pool->timer.fire = idle_expire;
 	return (pool);
+}
+
+/* Where connections to the peer, and to few others, are. */
+static struct list *
+idle_near(struct idle_pool *pool, const struct peer *peer)
+{
+	return (&pool->by_peer[peer->hash % BUCKETS]);
 }
 
 static bool
@@ -240,8 +253,8 @@ idle_take(struct http_thread *owner, const struct idle_want *want, struct backen
 
 	if (pool == NULL)
 		return (false);
-	LIST_EACH(&pool->conns, it) {
-		struct idle_conn *c = list_item(it, struct idle_conn, link);
+	LIST_EACH(idle_near(pool, want->peer), it) {
+		struct idle_conn *c = list_item(it, struct idle_conn, near);
 
 		if (!idle_will_do(c, want))
 			continue;
@@ -279,6 +292,7 @@ idle_put(struct http_thread *owner, struct peer *peer, const struct backend *bac
 	c->deadline = c->backend.idle_since + limits->timeout;
 	list_init(&c->link);
 	list_push_front(&pool->conns, &c->link);
+	list_push_front(idle_near(pool, peer), &c->near);
 	pool->count++;
 	pool->thread->total++;
 	conn_set_handler(c->backend.conn, idle_on_event, c);

@@ -149,9 +149,10 @@ list_new(const struct peer_spec *specs, unsigned count)
 	list->pool = pool;
 	list->refs = 1;
 	list->count = count;
-	for (unsigned i = 0; i < count; i++)
-		if (!specs[i].options.backup)
-			list->primary++;
+	for (unsigned i = 0; i < count; i++) {
+		list->primary += !specs[i].options.backup;
+		list->up += !specs[i].options.down;
+	}
 	return (list);
 }
 
@@ -590,13 +591,11 @@ peer_group_wait_end(struct peer_group *group)
 unsigned
 peer_choice_size(struct peer_choice *choice)
 {
-	unsigned count = 0;
+	unsigned count;
 
 	pthread_mutex_lock(&choice->set->group->lock);
 	choice_take_list(choice);
-	for (unsigned i = 0; i < choice->list->count; i++)
-		if (!choice->list->slots[i].options.down)
-			count++;
+	count = choice->list->up;
 	pthread_mutex_unlock(&choice->set->group->lock);
 	return (count);
 }

@@ -67,6 +67,7 @@ struct peer_list {
 	unsigned refs;
 	unsigned count;
 	unsigned primary;
+	unsigned up;			/* not "down" */
 	void *method_state;		/* by the method's init; in pool */
 	struct pool *pool;
 	struct peer_slot slots[];
