@@ -144,7 +144,7 @@ class Server:
 
     def __init__(self, binary, folder, http="", *, whole=None, main="", host="127.0.0.1",
                  ports=None, names=None, level="info", threads=None, connections=1024, user=None,
-                 ready=None, env=None, start=True, arguments=()):
+                 ready=None, env=None, start=True, arguments=(), wrapper=()):
         self.binary = binary
         self.name = program_name(binary)
         self.prefix = folder
@@ -152,6 +152,7 @@ class Server:
         self.user = user
         self.process = None
         self.arguments = list(arguments)
+        self.wrapper = list(wrapper)
         self.allow_trouble = False
         self._scanned = {}
         os.makedirs(folder, exist_ok=True)
@@ -197,7 +198,7 @@ class Server:
             out.write(fill(self.template.replace("@http@", http), self.names))
 
     def command(self, *extra):
-        line = [self.binary, "-c", self.config, "-p", self.prefix + "/", "-e", self.log]
+        line = self.wrapper + [self.binary, "-c", self.config, "-p", self.prefix + "/", "-e", self.log]
         if self.user is not None and os.getuid() == 0:
             line = ["setpriv", "--reuid=%d" % self.user, "--regid=%d" % self.user,
                     "--clear-groups"] + line
