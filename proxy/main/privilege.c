@@ -8,6 +8,9 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <linux/capability.h>
 
 #include <errno.h>
 #include <grp.h>
@@ -112,6 +115,19 @@ user_become(const struct process_user *user)
 	return (0);
 }
 
+/* What a unit's AmbientCapabilities let the master do (ports, keys) is not for the worker. */
+static int
+capabilities_drop(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	if (geteuid() == 0 || syscall(SYS_capset, &header, none) == 0)
+		return (0);
+	log_main(LOG_EMERG, errno, "capset() failed");
+	return (-1);
+}
+
 /* "NAME=value" of env; a mere NAME is kept anyway. */
 static void
 environment_set(const struct vec *env)
@@ -139,7 +155,7 @@ worker_settle(const struct process_settings *process)
 	if (process->rlimit_core != RLIMIT_UNSET)
 		limit_set(RLIMIT_CORE, "RLIMIT_CORE", process->rlimit_core, NULL);
 	environment_set(&process->env);
-	if (user_become(&process->user) != 0)
+	if (user_become(&process->user) != 0 || capabilities_drop() != 0)
 		return (-1);
 	/* Lost with the change of user; a core file is wanted where worker_rlimit_core says so. */
 	if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) != 0)
