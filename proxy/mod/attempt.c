@@ -79,11 +79,11 @@ attempt_arm(struct attempt *a, uint64_t ms)
 	timer_arm(a->thread->loop, &a->timer, ms, attempt_expire);
 }
 
-/* The deadline of what is waited for now. */
+/* The deadline of what is waited for now; detached it has one for all of it. */
 static void
 attempt_await(struct attempt *a)
 {
-	if (a->hold_until != 0 && a->state == ATTEMPT_EXCHANGE)
+	if (a->owner == NULL || (a->hold_until != 0 && a->state == ATTEMPT_EXCHANGE))
 		return;
 	if (a->state == ATTEMPT_CONNECTING || a->state == ATTEMPT_HANDSHAKE)
 		attempt_arm(a, a->plan->connect_timeout);
@@ -701,7 +701,7 @@ attempt_detach(struct attempt *a)
 	a->pump.room = discard_room;
 	a->pump.take = discard_take;
 	a->pump.arg = a;
-	/* The deadline is for all of it: nothing arms the timer again while paused. */
+	a->hold_until = 0;
 	attempt_arm(a, a->plan->read_timeout);
 	if (a->state == ATTEMPT_BODY)
 		detached_pull(a);

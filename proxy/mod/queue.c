@@ -39,6 +39,14 @@ queue_left(struct upstream *u)
 	return (until > now ? until - now : 0);
 }
 
+static void
+bridge_end(struct upstream *u)
+{
+	if (u->bridging)
+		peer_group_wait_end(u->target.group->set.group);
+	u->bridging = false;
+}
+
 void
 queue_leave(struct upstream *u)
 {
@@ -46,9 +54,7 @@ queue_leave(struct upstream *u)
 	if (u->waiter != NULL)
 		peer_waiter_cancel(u->waiter);
 	u->waiter = NULL;
-	if (u->bridging)
-		peer_group_wait_end(u->target.group->set.group);
-	u->bridging = false;
+	bridge_end(u);
 }
 
 static void
@@ -85,8 +91,10 @@ queue_pick(struct upstream *u, struct peer_try *peer)
 	if (queue->max == 0)
 		return (peer_pick(&u->choice, u->r, peer));
 	u->waiter = peer_waiter_new(loop, queue_granted, u);
-	result = peer_pick_or_wait(&u->choice, u->r, peer, u->waiter, queue->max);
+	/* Who waited for the group to come back has a place already. */
+	result = peer_pick_or_wait(&u->choice, u->r, peer, u->waiter, queue->max + u->bridging);
 	if (result == PICK_WAIT) {
+		bridge_end(u);
 		timer_arm(loop, &u->wait_timer, queue_left(u), queue_timed_out);
 		return (result);
 	}

@@ -390,6 +390,7 @@ upstream_again(struct upstream *u)
 	if (u->choice.set != NULL)
 		peer_choice_restart(&u->choice);
 	u->tried = u->again = u->addr_next = 0;
+	u->results.count = u->results_before;	/* it may ask twenty times a second */
 	if (u->wait_from != 0)
 		u->queued = (int64_t)(clock_mono_ms() - u->wait_from);
 	upstream_go(u, upstream_next_peer(u));

@@ -17,11 +17,13 @@ pytestmark = pytest.mark.wproxy_only
 
 HTTP = r"""
 log_format queued "$request_uri $status $upstream_status [$upstream_queue_time]";
+log_format tries "$request_uri $upstream_addr";
 access_log queue.log queued;
 upstream slots { server @origin.app@ max_conns=2 max_fails=0; queue 100 timeout=10s; }
 upstream narrow { server @origin.app@ max_conns=1 max_fails=0; queue 1 timeout=300ms status=503 retry_after=7; }
 upstream unqueued { server @origin.app@ max_conns=1 max_fails=0; }
 upstream bridged { server @origin.other@ max_fails=0; queue 100 timeout=5s; }
+upstream bridged-narrow { server @origin.other@ max_conns=1 max_fails=0; queue 3 timeout=5s; }
 upstream bridged-pair { server @origin.other@; server @origin.app@ down; queue 100 timeout=400ms status=503; }
 server {
     listen @host@:@port@;
@@ -29,7 +31,8 @@ server {
     location /narrow/ { proxy_pass http://narrow; }
     location /unqueued/ { proxy_pass http://unqueued; }
     location /bridged/ { proxy_pass http://bridged; }
-    location /pair/ { proxy_pass http://bridged-pair; }
+    location /one-by-one/ { proxy_pass http://bridged-narrow; }
+    location /pair/ { access_log tries.log tries; proxy_pass http://bridged-pair; }
     location /slow/ { proxy_read_timeout 300ms; proxy_pass http://unqueued; }
 }
 """
@@ -166,6 +169,33 @@ def test_timed_out_worker_keeps_its_slot(stand):
     wait_until(lambda: fetch(stand.address, "GET /slow/2").status == 200, 5, "the slot is free again")
 
 
+def test_the_slot_of_who_left_has_a_deadline(stand):
+    """Nobody waits for the answer any more: its slot is kept for a read timeout, however slowly a head drips."""
+    stop = threading.Event()
+    dripping = threading.Event()
+
+    def drip(exchange, received):
+        exchange.send(b"HTTP/1.1 200 OK\r\n")
+        for _ in range(200):
+            dripping.set()
+            try:
+                exchange.send(b"X-Drop: drip\r\n")
+            except OSError:
+                break
+            if stop.wait(0.1):
+                break
+        exchange.open = False
+    stand.app.scripts["/slow/drip"] = drip
+    with Wire(stand.address) as wire:
+        wire.send(request("GET /slow/drip"))
+        assert dripping.wait(5)
+        wire.reset()
+    try:
+        wait_until(lambda: fetch(stand.address, "GET /slow/next").status == 200, 5, "the slot is free again")
+    finally:
+        stop.set()
+
+
 def test_restart_is_bridged(stand):
     """A back end that is away for a moment is latency, not errors; one line is logged a request."""
     stand.other.refuse()
@@ -180,11 +210,26 @@ def test_restart_is_bridged(stand):
     assert len(times) == 10 and all(0.2 < float(t) < 2 for t in times)
 
 
+def test_bridge_keeps_its_places(stand):
+    """Who waits for the restart has a place in the queue already, also when there are fewer slots than places."""
+    slow = Slow(stand.other, 0.1)
+    scripts(stand.other, "/one-by-one/", slow, 3)
+    stand.other.refuse()
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        asked = [pool.submit(fetch, stand.address, "GET /one-by-one/%d" % i) for i in range(3)]
+        wait_until(lambda: stand.server.errors().count("Connection refused") >= 3, 5, "all were refused")
+        stand.other.listen()
+        assert [a.result().status for a in asked] == [200] * 3
+    assert slow.most == 1
+
+
 def test_bridge_ends(stand):
     stand.other.refuse()
     start = time.monotonic()
     assert fetch(stand.address, "GET /pair/x").status == 503
     assert 0.35 < time.monotonic() - start < 2
+    wait_until(lambda: "/pair/x" in stand.server.read("tries.log"), 5, "it is logged")
+    assert stand.server.read("tries.log").split() == ["/pair/x", stand.other.name + ",", "bridged-pair"]
 
 
 def test_post_is_bridged_once(stand):
