@@ -273,13 +273,13 @@ upstream_try(struct upstream *u, struct peer_try *peer, bool fresh)
 	upstream_result_begin(u, pool_strdup(u->r->pool, peer->peer->text));
 	request_bytes(u, &out);
 	u->attempt = attempt_start(&begin, &error);
+	u->scarce = u->attempt == NULL && (error == EMFILE || error == ENFILE);
 	if (u->attempt != NULL) {
 		peer->peer = NULL;
 		if (u->streaming && u->attempt->state == ATTEMPT_EXCHANGE)
 			upstream_feed(u);
 		return (true);
 	}
-	u->scarce = error == EMFILE || error == ENFILE;
 	if (!u->bridging && !(u->scarce && u->scarce_from != 0))
 		upstream_log(u, connect_level(error), error, "connect() to " STR_FMT " failed",
 		    STR_ARG(u->result.addr));

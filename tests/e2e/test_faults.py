@@ -566,3 +566,30 @@ def test_descriptors_for_back_ends(own):
     for wire in wires:
         wire.close()
     assert fetch(one.address(), "GET /", timeout=5).status == 200
+
+
+def test_a_post_that_waited_for_a_descriptor_arrives_once(own):
+    """Once there was a descriptor for it, a request is like any other: what dies with its back end is not sent again."""
+    app = own.origin()
+    release = threading.Event()
+
+    def die(exchange, received):
+        release.wait(10)
+        exchange.reset()
+    one = own.server("upstream app { server %s fail_timeout=0; } server { listen @host@:@port@; location / { proxy_pass http://app; } }"
+                     % app.name, main="worker_rlimit_nofile 64;", connections=512)
+    wires = []
+    try:
+        for i in range(30):
+            wire = Wire(one.address(), timeout=10)
+            wires.append(wire)
+            app.scripts["/p%d" % i] = die
+            wire.send(request("POST /p%d" % i, body=b"x"))
+        wait_until(lambda: "Too many open files" in one.errors(), 5, "the shortage")
+        release.set()
+        assert [wire.read_response("POST").status for wire in wires] == [502] * 30
+    finally:
+        release.set()
+        for wire in wires:
+            wire.close()
+    assert collections.Counter(r.target for r in app.take()) == {"/p%d" % i: 1 for i in range(30)}
