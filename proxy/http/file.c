@@ -197,7 +197,7 @@ entry_count(struct entry *e, uint64_t n)
 	e->cache->content += n;
 }
 
-/* Reads a small settled file whole; its descriptor is not needed then. */
+/* Reads a small settled file whole; its descriptor, which answers under way read from, goes then. */
 static void
 entry_load(struct entry *e)
 {
@@ -206,7 +206,7 @@ entry_load(struct entry *e)
 	char *content;
 
 	if (!e->file.is_regular || e->file.size > CONTENT_MAX || e->file.size == 0 ||
-	    ctime_ms + SETTLED_MS > clock_wall_ms())
+	    e->file.owner.refs > 1 || ctime_ms + SETTLED_MS > clock_wall_ms())
 		return;
 	content = xmalloc((size_t)e->file.size);
 	while (done < e->file.size) {
@@ -283,6 +283,7 @@ file_get(struct http_thread *thread, struct str path, bool want_bytes)
 	struct file_cache *cache = thread->files;
 	uint32_t hash = hash_bytes(path);
 	struct entry *e = entry_find(cache, path, hash);
+	struct file *file;
 	struct stat st;
 	int error;
 
@@ -309,7 +310,9 @@ file_get(struct http_thread *thread, struct str path, bool want_bytes)
 	}
 	if (want_bytes && e->file.fd >= 0 && e->file.size <= CONTENT_MAX)
 		entry_load(e);
-	return (entry_hold(e));
+	file = entry_hold(e);
+	cache_make_room(cache);		/* it may hold more than before */
+	return (file);
 }
 
 struct file *
