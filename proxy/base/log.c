@@ -53,10 +53,19 @@ static const char *const level_names[] = { "stderr", "emerg", "alert", "crit", "
 	"notice", "info", "debug" };
 #define LEVELS	(sizeof(level_names) / sizeof(level_names[0]))
 
+/* A container's: they may be sockets, or pipes of another user's, which open() refuses. */
+static const char *const standard_paths[] = { NULL, "/dev/stdout", "/dev/stderr" };
+
 static int
 path_open(const char *path)
 {
-	return (open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644));
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+
+	for (int own = STDOUT_FILENO; fd == -1 && own <= STDERR_FILENO; own++) {
+		if (strcmp(path, standard_paths[own]) == 0)
+			fd = fcntl(own, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	}
+	return (fd);
 }
 
 struct log_file *
