@@ -127,7 +127,7 @@ file_drop(struct log_file *file)
 	free(file);
 }
 
-/* Said once a file, where people look: on stderr and in the main log (unless it is that one). */
+/* Said once a file, where people look: on stderr and in the main log, which may have others. */
 static void
 file_failed(struct log_file *file, int err)
 {
@@ -161,12 +161,14 @@ static void
 pending_flush(struct pending *b)
 {
 	struct log_file *file = b->file;
+	size_t n = b->n;
 
 	if (file == NULL)
 		return;
-	file_put(file, b->text, b->n);
+	/* First: what cannot be written is told in the main log, whose buffer this may be. */
 	b->n = 0;
 	b->file = NULL;
+	file_put(file, b->text, n);
 	file_drop(file);
 }
 

@@ -310,6 +310,39 @@ START_TEST(level_names)
 }
 END_TEST
 
+/* What cannot be written is told in the main log, which may be the very file. */
+START_TEST(full_main_log)
+{
+	struct log_file *full = log_file_open("/dev/full", -1), *fine = log_file_open(path, -1);
+	struct log second = { .file = fine, .level = LOG_INFO };
+	struct log log = { .next = &second, .file = full, .level = LOG_INFO };
+	int err = dup(STDERR_FILENO), null = open("/dev/null", O_WRONLY), fd;
+
+	ck_assert_ptr_nonnull(full);
+	ck_assert_int_ge(dup2(null, STDERR_FILENO), 0);
+	fd = log_file_fd(full);
+	log_thread_deferred(true);
+	log_set_default(&log);
+	log_main(LOG_NOTICE, 0, "one");
+	log_flush(true);
+	ck_assert_int_ne(fcntl(fd, F_GETFD), -1);	/* it is still ours */
+	log_main(LOG_NOTICE, 0, "two");
+	log_flush(true);
+	ck_assert_int_ne(fcntl(fd, F_GETFD), -1);
+	log_set_default(NULL);
+	log_thread_deferred(false);
+	ck_assert_int_ge(dup2(err, STDERR_FILENO), 0);
+	close(err);
+	close(null);
+	ck_assert_uint_ne(str_find(file_text(path), STR(": one\n")), SIZE_MAX);
+	ck_assert_uint_ne(str_find(file_text(path),
+	    STR("write() to \"/dev/full\" failed (28: No space left on device)\n")), SIZE_MAX);
+	ck_assert(str_ends(file_text(path), STR(": two\n")));
+	log_file_close(full);
+	log_file_close(fine);
+}
+END_TEST
+
 static void
 add(TCase *tcase)
 {
@@ -325,6 +358,7 @@ add(TCase *tcase)
 	tcase_add_test(tcase, full_disk_is_said_once);
 	tcase_add_test(tcase, stderr_is_not_closed);
 	tcase_add_test(tcase, level_names);
+	tcase_add_test(tcase, full_main_log);
 }
 
 int
