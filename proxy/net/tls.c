@@ -377,17 +377,12 @@ record_size(struct tls *t)
 	return (size < t->record_max ? size : t->record_max);
 }
 
-/*
- * The first n bytes of the chain in one piece: in place, or gathered in room.  NULL: a file
- * failed.
- */
-static const char *
-tls_gather(struct conn *c, const struct chain *chain, char *room, size_t n)
+/* Copies the first n bytes of the chain to room.  False: a file failed. */
+static bool
+tls_copy_out(struct conn *c, const struct chain *chain, char *room, size_t n)
 {
 	size_t at = 0;
 
-	if (chain->first->p != NULL && chain->first->n >= n)
-		return (chain->first->p);
 	for (const struct buf *b = chain->first; at < n; b = b->next) {
 		size_t want = b->n < n - at ? b->n : n - at;
 
@@ -403,13 +398,32 @@ tls_gather(struct conn *c, const struct chain *chain, char *room, size_t n)
 				continue;
 			if (r <= 0) {
 				conn_fail(c, r == 0 ? ESTALE : errno, "pread");
-				return (NULL);
+				return (false);
 			}
 			done += (size_t)r;
 			at += (size_t)r;
 		}
 	}
-	return (room);
+	return (true);
+}
+
+/*
+ * The first n bytes of the chain in one piece: in place, or gathered in the room, those of a file
+ * several records at a time.  *ahead: what was gathered and is not yet sent.  NULL: a file failed.
+ */
+static const char *
+tls_gather(struct conn *c, const struct chain *chain, struct tls_room *room, size_t n,
+    struct str *ahead)
+{
+	if (ahead->n >= n)
+		return (ahead->p);
+	if (chain->first->p != NULL && chain->first->n >= n)
+		return (chain->first->p);
+	*ahead = str_make(room->plain, n);
+	if (chain->first->p == NULL && chain->first->n > n)
+		ahead->n = chain->first->n < sizeof(room->plain) ? (size_t)chain->first->n :
+		    sizeof(room->plain);
+	return (tls_copy_out(c, chain, room->plain, ahead->n) ? ahead->p : NULL);
 }
 
 /* One record of n bytes.  > 0: it is with the kernel (or collected); 0: blocked; CONN_FAILED. */
@@ -456,6 +470,7 @@ tls_send_records(struct tls *t, struct tls_room *room, struct chain *chain, uint
 {
 	struct conn *c = t->wire.conn;
 	uint64_t sent = tls_settle_credit(t, chain, max);
+	struct str ahead = STR_NULL;
 
 	while (sent < max && !chain_is_empty(chain) && c->write_ready) {
 		uint64_t left = chain->bytes < max - sent ? chain->bytes : max - sent;
@@ -467,7 +482,7 @@ tls_send_records(struct tls *t, struct tls_room *room, struct chain *chain, uint
 			want = t->offered;	/* whatever max says now */
 		else if (want > left)
 			want = (size_t)left;
-		if ((p = tls_gather(c, chain, room->record, want)) == NULL)
+		if ((p = tls_gather(c, chain, room, want, &ahead)) == NULL)
 			return (CONN_FAILED);
 		t->wire.mode = want < left ? WIRE_MORE : WIRE_LAST;
 		n = tls_write_record(t, p, want);
@@ -475,6 +490,7 @@ tls_send_records(struct tls *t, struct tls_room *room, struct chain *chain, uint
 			return (CONN_FAILED);
 		if (n == 0)
 			break;
+		ahead = str_skip(ahead, (size_t)n < ahead.n ? (size_t)n : ahead.n);
 		t->burst += (uint64_t)n;
 		t->credit = (uint64_t)n > max - sent ? (size_t)((uint64_t)n - (max - sent)) : 0;
 		chain_drop(chain, (uint64_t)n - t->credit);

@@ -94,9 +94,9 @@ tls_handshake_early(struct tls *t, struct tls_room *room)
 {
 	size_t n = 0;
 
-	switch (SSL_read_early_data(t->ssl, room->record, TLS_RECORD_MAX, &n)) {
+	switch (SSL_read_early_data(t->ssl, room->plain, TLS_RECORD_MAX, &n)) {
 	case SSL_READ_EARLY_DATA_SUCCESS:
-		chain_copy(&t->early, str_make(room->record, n));
+		chain_copy(&t->early, str_make(room->plain, n));
 		t->state = TLS_EARLY;
 		t->early_used = true;
 		return (1);

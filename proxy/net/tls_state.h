@@ -55,7 +55,7 @@ struct tls_room {
 	struct loop *loop;
 	unsigned waiting;	/* handshakes of clients that have had a flight of ours */
 	char ahead[BIO_AHEAD_MAX];
-	char record[TLS_RECORD_MAX];
+	char plain[4 * TLS_RECORD_MAX];	/* what is to be sent, in one piece */
 };
 
 struct tls_room	*tls_room_of(struct loop *);
