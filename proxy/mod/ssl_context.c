@@ -4,6 +4,12 @@
  * record.  What callbacks need hangs on the context as its site (ssl.h).
  *
  *	new -> parts, in nginx's order -> digest of what clients are believed by -> published
+ *
+ * One context for all threads.  Measured with OpenSSL 3.0 and P-256, CPU of the server's side of
+ * a TLS 1.3 handshake, shared against one per thread: full 447 / 411 us with one thread and 413 /
+ * 447 with two; resumed 356 / 388 and 375 / 395: no more than noise.  What two threads share and
+ * wait for (fetching algorithms, 608 us with one thread to 679 with two for a whole connection)
+ * is the library's, not the context's.
  */
 #include <errno.h>
 #include <pthread.h>
