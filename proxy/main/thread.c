@@ -3,7 +3,7 @@
  * sessions.  Owned by worker.c.  A configuration arrives as a message; the one
  * it replaces is retired here, and given back when the loop's last pin is gone.
  *
- *	thread:    adopt -> accepting <-> full -> draining -> ended
+ *	thread:    adopt -> accepting <-> full -> draining -> drained -> (all are) ended
  *	sockets:   a group of n sockets, thread i of t owns those with number % t == i;
  *	           fewer sockets than threads: each is shared by several threads
  */
@@ -107,14 +107,24 @@ connection_accepted(int fd, const struct addr *peer, void *arg)
 		thread_set_full(t);
 }
 
+/* The loop goes on while others serve: names are resolved on one of them for all. */
+static void
+thread_look_for_end(struct thread *t)
+{
+	if (t->drained || !t->http.draining || !list_is_empty(&t->http.sessions))
+		return;
+	t->drained = true;
+	if (atomic_fetch_sub(&t->crew->serving, 1) == 1)
+		crew_wake(t->crew);
+}
+
 static void
 connection_closed(struct http_thread *http)
 {
 	struct thread *t = list_item(http, struct thread, http);
 
 	thread_look_for_room(t);
-	if (http->draining && list_is_empty(&http->sessions))
-		loop_stop(t->loop);
+	thread_look_for_end(t);
 }
 
 static void
@@ -259,8 +269,7 @@ drain_deliver(struct loop_msg *msg)
 	if (atomic_fetch_sub(&t->crew->accepting, 1) == 1)
 		crew_wake(t->crew);
 	session_drain_all(&t->http);
-	if (list_is_empty(&t->http.sessions))
-		loop_stop(t->loop);
+	thread_look_for_end(t);
 }
 
 static void
@@ -325,7 +334,8 @@ thread_main(void *arg)
 int
 crew_init(struct crew *crew, unsigned count, const struct sockets *sockets)
 {
-	*crew = (struct crew){ .sockets = sockets, .count = count, .accepting = count };
+	*crew = (struct crew){ .sockets = sockets, .count = count, .accepting = count,
+		.serving = count };
 	crew->threads = xcalloc(count, sizeof(*crew->threads));
 	crew->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (crew->wake_fd == -1) {

@@ -18,7 +18,7 @@ struct crew;
 
 /* What the first thread wants of a loop, besides a new configuration. */
 enum order_kind {
-	ORDER_DRAIN,	/* no new connections; the loop ends with its last session */
+	ORDER_DRAIN,	/* no new connections; crew->serving falls with its last session */
 	ORDER_STOP,	/* the loop ends now */
 	ORDER_FLUSH,	/* log lines held back go out (before files are swapped) */
 	ORDER_KINDS
@@ -40,6 +40,7 @@ struct thread {
 	struct list acceptors;		/* loop only */
 	bool full;			/* connections_max was reached */
 	uint64_t full_said_ms;
+	bool drained;			/* the last session ended after ORDER_DRAIN */
 
 	struct order orders[ORDER_KINDS];
 	unsigned ordered;		/* bits: an order is posted once; first thread only */
@@ -55,6 +56,7 @@ struct crew {
 	atomic_uint running;		/* threads that did not end yet */
 	atomic_uint flushing;		/* loops that did not flush yet */
 	atomic_uint accepting;		/* loops that may still use the sockets */
+	atomic_uint serving;		/* loops that are not drained yet */
 };
 
 /* Sets loops up, not running.  -1 after logging. */

@@ -148,6 +148,8 @@ crew_reported(struct worker *w)
 	/* Closed, so that clients hear at once that nobody accepts. */
 	if (w->state == WORKER_DRAINING && atomic_load(&w->crew.accepting) == 0)
 		sockets_close(w->sockets, false);
+	if (w->state == WORKER_DRAINING && atomic_load(&w->crew.serving) == 0)
+		worker_stop(w);
 	generations_free_unheld(w);
 	if (w->state >= WORKER_DRAINING && atomic_load(&w->crew.running) == 0)
 		w->state = WORKER_ENDED;

@@ -1,5 +1,6 @@
 """Names of back ends that variables make: looked up at run time, by `resolver`."""
 
+import signal
 import socket
 
 import pytest
@@ -162,3 +163,22 @@ def test_uwsgi_name(stand):
         stand.dns.names["uwsgi.test"] = ["127.0.0.79"]
         threading.Thread(target=reply, args=(listener,), daemon=True).start()
         assert fetch(stand.address, "GET /uwsgi/x?host=uwsgi.test").body == b"uwsgi"
+
+
+@pytest.mark.skipif(server.subject_is_nginx(), reason="nginx closes connections that read a body")
+@pytest.mark.parametrize("again", range(2))
+def test_names_while_the_process_drains(own, stand, again):
+    """The thread that resolves for all has nothing left to serve itself: it answers until the last one is through."""
+    one = own.server(r"""
+        resolver @dns@ ipv6=off;
+        server { listen @host@:@port@; location / { proxy_pass http://$arg_host:@app_port@; } }""",
+                     names={"dns": stand.dns.address, "app_port": stand.app.port}, threads=8)
+    assert fetch(one.address(), "GET /first?host=app.test").status == 200
+    with Wire(one.address()) as wire:
+        wire.send(b"POST /late?host=app.test HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na")
+        wait_until(lambda: fetch(one.address(), "GET /x?host=app.test").status == 200, 5, "it serves")
+        one.kick(signal.SIGQUIT)
+        wait_until(lambda: not server.accepts(one.address()), 10, "the port is closed")
+        wire.send(b"b")
+        assert wire.read_response("POST").status == 200
+    assert one.wait() == 0
