@@ -29,6 +29,7 @@ struct error_page_location {
 	struct vec pages;	/* struct error_page */
 	bool recursive;
 	bool fallback;
+	bool padding;
 };
 
 struct module error_page_module;
@@ -129,10 +130,32 @@ shown_status(unsigned status)
 	return (special != NULL ? special->shown : status);
 }
 
+/* msie_padding: pages of errors that some browsers think too short to be shown. */
+#define PADDING	"<!-- a padding to disable MSIE and Chrome friendly error page -->\r\n"
+
+static const char *
+page_padding(const struct request *r, unsigned status)
+{
+	const struct error_page_location *conf = location_conf(r->location, error_page_module);
+	const struct field *agent = fields_get(&r->in.fields, FIELD_USER_AGENT);
+	size_t msie;
+
+	if (!conf->padding || status < 400 || agent == NULL || r->in.version < 10 ||
+	    str_find(agent->value, STR("Opera")) != SIZE_MAX)
+		return ("");
+	msie = str_find(agent->value, STR("MSIE "));
+	if (msie != SIZE_MAX ? msie + 7 < agent->value.n :
+	    str_find(agent->value, STR("Chrome/")) != SIZE_MAX &&
+	    str_find(agent->value, STR("Gecko/")) == SIZE_MAX)
+		return (PADDING PADDING PADDING PADDING PADDING PADDING);
+	return ("");
+}
+
 struct str
 error_page_text(struct request *r, unsigned status)
 {
 	unsigned shown = shown_status(status);
+	const char *padding = page_padding(r, status);
 	struct str reason = status_reason(shown);
 	const struct built_in *special = built_in_find(status);
 	const char *tail = r->location->core->server_tokens == 0 ? "wproxy" : "wproxy/" WPROXY_VERSION;
@@ -140,17 +163,18 @@ error_page_text(struct request *r, unsigned status)
 	if (special != NULL && special->text != NULL)
 		return (pool_printf(r->pool, "<html>\r\n<head><title>%s</title></head>\r\n<body>\r\n"
 		    "<center><h1>%u " STR_FMT "</h1></center>\r\n<center>%s</center>\r\n"
-		    "<hr><center>%s</center>\r\n</body>\r\n</html>\r\n", special->title, shown,
-		    STR_ARG(reason), special->text, tail));
+		    "<hr><center>%s</center>\r\n</body>\r\n</html>\r\n%s", special->title, shown,
+		    STR_ARG(reason), special->text, tail, padding));
 	if (special != NULL)
 		return (pool_printf(r->pool, "<html>\r\n<head><title>%s</title></head>\r\n<body>\r\n"
 		    "<center><h1>%s</h1></center>\r\n<hr><center>%s</center>\r\n"
-		    "</body>\r\n</html>\r\n", special->title, special->title, tail));
+		    "</body>\r\n</html>\r\n%s", special->title, special->title, tail, padding));
 	if (reason.n == 0)	/* nginx has no page for codes it does not know */
 		return (STR(""));
 	return (pool_printf(r->pool, "<html>\r\n<head><title>%u " STR_FMT "</title></head>\r\n"
 	    "<body>\r\n<center><h1>%u " STR_FMT "</h1></center>\r\n<hr><center>%s</center>\r\n"
-	    "</body>\r\n</html>\r\n", shown, STR_ARG(reason), shown, STR_ARG(reason), tail));
+	    "</body>\r\n</html>\r\n%s", shown, STR_ARG(reason), shown, STR_ARG(reason), tail,
+	    padding));
 }
 
 /* After these nginx does not trust the connection any more. */
@@ -272,6 +296,8 @@ static const struct conf_row error_page_rows[] = {
 	    .type = &conf_custom_vec, .set = error_page_set, IN_LOCATION(pages) },
 	{ .name = "recursive_error_pages", .contexts = CTX_HSL, .min = 1, .max = 1,
 	    .type = &conf_flag, IN_LOCATION(recursive), .dflt = "off" },
+	{ .name = "msie_padding", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_flag,
+	    IN_LOCATION(padding), .dflt = "on" },
 	{ .name = "error_page_fallback", .contexts = CTX_HSL, .min = 1, .max = 1,
 	    .type = &conf_flag, IN_LOCATION(fallback), .dflt = "on" },
 	{ .name = NULL }

@@ -563,7 +563,7 @@ static const struct var_row var_core_rows[] = {
 	{ "query_string", get_str, REQUEST_FIELD(args), VAR_NOCACHE, NULL },
 	{ "is_args", get_is_args, NULL, VAR_NOCACHE, NULL },
 	{ "request", get_str, REQUEST_FIELD(in.line), 0, NULL },
-	{ "request_method", get_str, REQUEST_FIELD(in.method_name), 0, NULL },
+	{ "request_method", get_str, REQUEST_FIELD(in.method_name), VAR_NOCACHE, NULL },
 	{ "request_uri", get_request_uri, NULL, 0, NULL },
 	{ "request_length", get_request_length, NULL, VAR_NOCACHE, NULL },
 	{ "request_time", get_request_time, NULL, VAR_NOCACHE, NULL },

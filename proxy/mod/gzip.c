@@ -129,7 +129,7 @@ accepts_gzip(struct str value)
 			name = str_make(item.p, semicolon);
 			q = str_trim(str_skip(item, semicolon + 1));
 			if (str_starts_ci(q, STR("q=")) &&
-			    !str_to_fixed(str_trim(str_skip(q, 2)), 3, &weight))
+			    (!str_to_fixed(str_trim(str_skip(q, 2)), 3, &weight) || weight > 1000))
 				weight = 0;
 		}
 		if (str_eq_ci(str_trim(name), STR("gzip")))
@@ -261,6 +261,16 @@ etag_weaken(struct request *r)
 		r->out.etag = pool_concat(r->pool, 2, parts);
 }
 
+/* Said once, by gzip_static or by gzip. */
+static void
+gzip_vary(struct request *r)
+{
+	const struct field *f = fields_get(&r->out.fields, FIELD_VARY);
+
+	if (r->out.from_upstream || f == NULL || !str_eq(f->value, STR("Accept-Encoding")))
+		fields_add_id(&r->out.fields, r->pool, FIELD_VARY, STR("Accept-Encoding"));
+}
+
 static enum filter_verdict
 gzip_start(struct request *r, void **state)
 {
@@ -273,7 +283,7 @@ gzip_start(struct request *r, void **state)
 	    !type_is_listed(conf, r->out.content_type))
 		return (FILTER_SKIP);
 	if (conf->vary)
-		fields_add_id(&r->out.fields, r->pool, FIELD_VARY, STR("Accept-Encoding"));
+		gzip_vary(r);
 	if (!client_takes_gzip(r, conf))
 		return (FILTER_SKIP);
 	gzip = pool_new_object(r->pool, struct gzip_state);
@@ -344,11 +354,15 @@ static const struct var_row gzip_vars[] = {
 	{ .name = NULL }
 };
 
-/* "file.gz" beside the file: sent as it is to clients that take gzip (always: to all). */
+/*
+ * "file.gz" beside the file: sent as it is to clients that take gzip (always: to all).  With
+ * gzip_vary the others are told that there are two.
+ */
 enum step_result
 gzip_static_step(struct request *r)
 {
 	const struct gzip_location *conf = location_conf(r->location, gzip_module);
+	bool takes = conf->static_mode == 2 || client_takes_gzip(r, conf);
 	struct str path;
 	struct file *file;
 	struct chain body = { 0 };
@@ -356,14 +370,16 @@ gzip_static_step(struct request *r)
 	if (conf->static_mode == 0 || str_ends(r->uri, STR("/")) ||
 	    (r->in.method != METHOD_GET && r->in.method != METHOD_HEAD))
 		return (STEP_NEXT);
-	if (conf->static_mode == 1 && !client_takes_gzip(r, conf))
+	if (!takes && !conf->vary)
 		return (STEP_NEXT);
 	if (core_map_uri(r, STR(".gz"), &path) != 0)
 		return (STEP_NEXT);
 	file = core_file(r, path, true);
 	if (file == NULL)
 		return (STEP_NEXT);
-	if (!file->is_regular) {
+	if (file->is_regular && conf->static_mode == 1 && conf->vary)
+		gzip_vary(r);
+	if (!file->is_regular || !takes) {
 		owner_drop(&file->owner);
 		return (STEP_NEXT);
 	}
@@ -374,8 +390,6 @@ gzip_static_step(struct request *r)
 		r->out.etag = file->etag;
 	r->out.content_type = core_content_type(r, r->uri);
 	fields_add_id(&r->out.fields, r->pool, FIELD_CONTENT_ENCODING, STR("gzip"));
-	if (conf->static_mode == 1 && conf->vary)
-		fields_add_id(&r->out.fields, r->pool, FIELD_VARY, STR("Accept-Encoding"));
 	if (resp_start(r) == 0) {
 		file_chain(file, &body);
 		(void)resp_write(r, &body, SEND_LAST);

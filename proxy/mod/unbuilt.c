@@ -349,7 +349,6 @@ static const struct conf_row unbuilt_rows[] = {
 	SIZE("gzip_hash", CTX_HSL),
 	SIZE("postpone_gzipping", CTX_HSL),
 	FLAG("gzip_no_buffer", CTX_HSL),
-	FLAG("msie_padding", CTX_HSL),
 	FLAG("msie_refresh", CTX_HSL),
 
 	/* wproxy logs a request once */

@@ -1,5 +1,8 @@
 """Whole sites as people write them: what their parts do to each other."""
 
+import gzip
+import os
+
 import pytest
 
 from contrast import Case, cases
@@ -27,11 +30,35 @@ server {
     location @seen { return 200 "$uri $request_filename"; }
     location /rewritten/ { alias @www@/; rewrite ^/rewritten/x/(.*)$ /rewritten/$1 break; }
     location /ratio/ { alias @www@/; gzip on; gzip_types text/css; gzip_types application/javascript; access_log @prefix@/ratio.log ratio; }
+    location /gz/ { alias @packed@/; gzip on; gzip_static on; gzip_vary on; gzip_types text/css; }
+    location /unpadded { msie_padding off; return 404; }
     location /empty { return 200 "[$arg_][$http_][$cookie_]"; }
 }
 server { listen @host@:@port.v6@ ipv6only=on; location @a { return 200 first; } location @a { return 200 second; }
     location / { error_page 404 = @a; return 404; } }
 """
+
+# Rules for a whole server, before any location.
+RULED = r"""
+server {
+    listen @host@:@port@;
+    root @www@;
+    error_page 405 =200 /a.txt;
+    error_page 403 = @denied;
+    if ($request_method !~ ^(GET|HEAD|POST)$) { return 405; }
+    if ($http_user_agent ~* bot) { return 403; }
+    if ($host ~* ^www\.(.*)$) { set $h $1; rewrite ^(.*)$ http://$h$1 permanent; }
+    if ($uri ~* "\.(bak|sql)$") { return 404; }
+    rewrite ^/feed/?$ /sub/ last;
+    location / { try_files $uri $uri/ /index.html?$args; }
+    location @denied { return 200 "denied $request_method $status"; }
+    location ~ /\. { deny all; }
+    location ~* \.(?:css|js)$ { expires 7d; add_header Pragma public; }
+}
+"""
+AGENTS = ("Mozilla/4.0 (compatible; MSIE 6.0; Windows NT 5.1)", "Mozilla/4.0 (compatible; MSIE 6",
+          "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Safari/537.36",
+          "Mozilla/4.0 (compatible; MSIE 6.0) Opera 7", "Mozilla/5.0 (X11) Gecko/20100101 Chrome/1")
 
 PLACES = ("home", "two", "folder", "abs", "arg", "own", "item", "dir", "jump", "rewritten/x")
 ENDS = ("", "/", "/a.txt", "/sub", "/sub/", "/sub/index.html", "/bare", "/bare/", "/nope", "/nope/",
@@ -71,7 +98,16 @@ def reply(status, *headers, body=b"body"):
 
 @pytest.fixture(scope="module")
 def files(shared):
-    return shared.pair(FILES)
+    packed = shared.folder()
+    for name in ("both.css", "plain.css"):
+        with open(os.path.join(packed, name), "w") as out:
+            out.write("p { margin: 0 }\n" * 100)
+    for name in ("both.css.gz", "packed.css.gz"):
+        with gzip.open(os.path.join(packed, name), "wb") as out:
+            out.write(b"q { margin: 0 }\n" * 100)
+    for name in os.listdir(packed):
+        os.utime(os.path.join(packed, name), (1700000000, 1700000000))
+    return shared.pair(FILES, names={"packed": packed})
 
 
 @cases(*["%s /%s%s" % (method, place, end) for place in PLACES for end in ENDS
@@ -80,6 +116,29 @@ def files(shared):
        Case("GET /a.txt", raw=b"GET /a.txt HTTP/1.0\r\nHost: \r\n\r\n", name="1.0, Host empty"))
 def test_files(files, case):
     files.compare(case)
+
+
+@cases(*[Case("GET " + path, "User-Agent: " + agent, name="%s %s" % (path, agent))
+         for path in ("/nope", "/unpadded", "/ratio/nope") for agent in AGENTS],
+       *[Case("GET /gz/" + path, "Accept-Encoding: " + coding)
+         for path in ("both.css", "plain.css", "packed.css", "nope")
+         for coding in ("gzip", "br", "gzip;q=1.1", "gzip;q=1.000", "gzip;q=0.0001")])
+def test_clients(files, case):
+    """Pages for browsers that hide short ones; gzip for those that take it, Vary for all."""
+    files.compare(case)
+
+
+@pytest.fixture(scope="module")
+def ruled(shared):
+    return shared.pair(RULED)
+
+
+@cases(*["%s %s" % (method, path) for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "FOO")
+         for path in ("/", "/sub", "/feed", "/x.sql", "/.hidden", "/app.js", "/nope?x=1")],
+       Case("GET /sub/x?y", host="WWW.site.test"), Case("PUT /", host="www.site.test"),
+       Case("GET /a.txt", "User-Agent: GoogleBot"), Case("PUT /a.txt", "User-Agent: bot"))
+def test_ruled(ruled, case):
+    ruled.compare(case)
 
 
 RATIOS = ("/ratio/style.css", "/ratio/app.js", "/ratio/a.txt")
