@@ -378,6 +378,20 @@ crew_start(struct crew *crew)
 	return (0);
 }
 
+/* Threads end one after the other: what they said to those that had ended. */
+static void
+crew_deliver_rest(struct crew *crew)
+{
+	bool some;
+
+	do {
+		some = false;
+		for (unsigned i = 0; i < crew->count; i++)
+			if (crew->threads[i].loop != NULL && loop_deliver_rest(crew->threads[i].loop))
+				some = true;
+	} while (some);
+}
+
 void
 crew_fini(struct crew *crew)
 {
@@ -387,6 +401,7 @@ crew_fini(struct crew *crew)
 		if (t->started)
 			(void)pthread_join(t->id, NULL);
 	}
+	crew_deliver_rest(crew);
 	for (unsigned i = 0; i < crew->count; i++) {
 		struct thread *t = &crew->threads[i];
 

@@ -202,12 +202,14 @@ loop_free(struct loop *l)
 	free(l);
 }
 
-static void
+static bool
 deliver_mail(struct loop *l)
 {
 	struct loop_msg *posted, *next, *first = NULL;
 
 	posted = atomic_exchange_explicit(&l->mailbox, NULL, memory_order_acquire);
+	if (posted == NULL)
+		return (false);
 	for (; posted != NULL; posted = next) {
 		next = posted->next;
 		posted->next = first;
@@ -217,6 +219,16 @@ deliver_mail(struct loop *l)
 		next = first->next;
 		first->deliver(first);
 	}
+	return (true);
+}
+
+bool
+loop_deliver_rest(struct loop *l)
+{
+	bool some = deliver_mail(l);
+
+	bury_dead(l);
+	return (some);
 }
 
 static void
@@ -273,7 +285,7 @@ loop_turn(struct loop *l, bool wait)
 	}
 	loop_woke(l);
 	fire_timers(l);
-	deliver_mail(l);
+	(void)deliver_mail(l);
 	run_tasks(&l->ready);
 	run_tasks(&l->at_end);
 	log_flush(false);

@@ -46,6 +46,11 @@ struct loop_msg {
 };
 /* Any thread.  A message must not be posted again before it was delivered. */
 void	loop_post(struct loop *, struct loop_msg *);
+/*
+ * Delivers what was posted to a loop that has ended, once nobody else runs: messages own
+ * memory.  Any thread; true: there was some, which may have posted more.
+ */
+bool	loop_deliver_rest(struct loop *);
 
 /*
  * A deadline on the loop's timing wheel (granularity 4 ms).  Zeroed is disarmed.

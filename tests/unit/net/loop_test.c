@@ -344,6 +344,22 @@ START_TEST(threads_post)
 }
 END_TEST
 
+START_TEST(ended_loop_has_mail)
+{
+	struct counted_msg late = { { NULL, msg_counts }, 0, 0 };
+	struct timer stop = { 0 };
+
+	delivered = next_of[0] = 0;
+	ck_assert(!loop_deliver_rest(loop));
+	timer_arm(loop, &stop, 0, timer_stops);
+	loop_run(loop);
+	loop_post(loop, &late.msg);
+	ck_assert(loop_deliver_rest(loop));
+	ck_assert_uint_eq(delivered, 1);
+	ck_assert(!loop_deliver_rest(loop));
+}
+END_TEST
+
 struct ping {
 	struct loop_msg msg;
 	struct loop *other;
@@ -416,6 +432,7 @@ add(TCase *t)
 	tcase_add_test(t, turn_has_its_order);
 	tcase_add_test(t, exit_tasks_run_last_first);
 	tcase_add_test(t, threads_post);
+	tcase_add_test(t, ended_loop_has_mail);
 	tcase_add_test(t, loops_talk);
 	tcase_add_test(t, slots_and_owner);
 }
