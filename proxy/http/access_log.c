@@ -5,6 +5,11 @@
  */
 #include "http/access_log.h"
 
+#include <sys/stat.h>
+
+#include <errno.h>
+
+#include "base/clock.h"
 #include "base/encode.h"
 #include "http/core.h"
 #include "http/tpl.h"
@@ -244,38 +249,58 @@ access_log_set(struct conf *cf, const struct conf_row *row, void *field)
 /* Logs whose path has variables, kept open by the thread that writes them, most recent first. */
 static _Thread_local struct open_log {
 	struct log_file *file;
+	uint64_t turn;		/* clock_mono_us() when its path was looked at */
 } open_logs[OPEN_LOGS];
 
+/* Puts a log first; place i is free. */
 static void
-open_logs_first(unsigned i, struct log_file *file)
+open_logs_first(unsigned i, struct open_log log)
 {
 	memmove(open_logs + 1, open_logs, i * sizeof(open_logs[0]));
-	open_logs[0].file = file;
+	open_logs[0] = log;
+}
+
+/* Is the file still there under its name?  Logs are moved away without a word to us. */
+static bool
+open_log_is_current(struct open_log *log)
+{
+	struct stat named, open;
+
+	if (log->turn == clock_mono_us())
+		return (true);
+	log->turn = clock_mono_us();
+	return (stat(log_file_path(log->file), &named) == 0 &&
+	    fstat(log_file_fd(log->file), &open) == 0 && named.st_dev == open.st_dev &&
+	    named.st_ino == open.st_ino);
 }
 
 static struct log_file *
 open_log_by_path(struct request *r, struct str path)
 {
-	struct log_file *file;
+	struct open_log log;
 	unsigned i;
 
 	for (i = 0; i < OPEN_LOGS && open_logs[i].file != NULL; i++) {
-		file = open_logs[i].file;
-		if (str_eq(str_from(log_file_path(file)), path)) {
-			open_logs_first(i, file);
-			return (file);
-		}
+		log = open_logs[i];
+		if (!str_eq(str_from(log_file_path(log.file)), path))
+			continue;
+		if (!open_log_is_current(&log))
+			break;
+		open_logs_first(i, log);
+		return (log.file);
 	}
-	file = log_file_open(path.p, -1);
-	if (file == NULL) {
+	log = (struct open_log){ log_file_open(path.p, -1), clock_mono_us() };
+	if (log.file == NULL) {
 		request_log(r, LOG_CRIT, errno, "open() \"" STR_FMT "\" failed while logging request",
 		    STR_ARG(path));
 		return (NULL);
 	}
 	if (i == OPEN_LOGS)
-		log_file_close(open_logs[--i].file);
-	open_logs_first(i, file);
-	return (file);
+		i--;
+	if (open_logs[i].file != NULL)
+		log_file_close(open_logs[i].file);
+	open_logs_first(i, log);
+	return (log.file);
 }
 
 void

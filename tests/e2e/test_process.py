@@ -164,6 +164,22 @@ def test_reopen(own, app):
         assert asked == [200] * len(asked)
 
 
+def test_moved_log_with_variables(own, app):
+    """A log whose name has variables goes on in a new file once the old one was moved away."""
+    one = own.server("server { listen @host@:@port@; root @www@;"
+                     " access_log @prefix@/open/$arg_f.log combined; }")
+    with Wire(one.address()) as wire:
+        for i in range(3):
+            for name in ("one", "two"):
+                log = "open/%s.log" % name
+                assert wire.ask(request("GET /a.txt?f=%s&n=%d" % (name, i))).status == 200
+                wait_until(lambda: "n=%d" % i in one.read(log), 5, "the line")
+                os.rename(one.prefix + "/" + log, "%s/%s.%d" % (one.prefix, log, i))
+    for i in range(3):
+        for name in ("one", "two"):
+            assert one.read("open/%s.log.%d" % (name, i)).count("\n") == 1
+
+
 def test_log_lines_survive_a_stop(own, app):
     """Every line is written before the connection closes and before a stop ends."""
     one = make(own, app)
