@@ -46,7 +46,7 @@ struct ssl_slot {
 };
 
 struct ssl_identity {
-	struct list link;	/* thread's, most recent first */
+	struct list link;	/* thread's, most recent first; in none when that has ended */
 	unsigned refs;
 	struct ssl_context context;	/* holds its ctx */
 	char *name;
@@ -231,8 +231,15 @@ identity_thread_free(struct task *exit)
 {
 	struct identity_thread *thread = list_item(exit, struct identity_thread, exit);
 
-	LIST_EACH_SAFE(&thread->identities, it, after)
-		identity_free(list_item(it, struct ssl_identity, link));
+	/* What is still referred to (kept connections end later) goes with its last reference. */
+	LIST_EACH_SAFE(&thread->identities, it, after) {
+		struct ssl_identity *identity = list_item(it, struct ssl_identity, link);
+
+		if (identity->refs > 0)
+			list_remove(it);
+		else
+			identity_free(identity);
+	}
 	thread->owner->upstream_identities = NULL;
 	free(thread);
 }
@@ -322,8 +329,8 @@ ssl_identity_hold(struct ssl_identity *identity)
 void
 ssl_identity_drop(struct ssl_identity *identity)
 {
-	if (identity != NULL)
-		identity->refs--;
+	if (identity != NULL && --identity->refs == 0 && list_is_empty(&identity->link))
+		identity_free(identity);
 }
 
 /* --- connections --- */

@@ -11,6 +11,7 @@ import pytest
 from certificate import make_certificate
 from server import wait_until
 from test_stream import sanitized
+from test_upstream_tls import TlsOrigin
 from wire import Wire, fetch, request
 
 pytestmark = [pytest.mark.wproxy_only,
@@ -39,6 +40,8 @@ server {
     location @app { proxy_set_header X-Part $part; proxy_set_header Host $http_host; proxy_pass http://app; }
     location /off { proxy_buffering off; proxy_request_buffering off; proxy_pass http://app; }
     location /down { proxy_pass http://127.0.0.1:1; }
+    location /kept { proxy_pass http://@origin@; }
+    location /secure { proxy_pass https://@secure@; }
     location /named { set $host_of 127.0.0.1; proxy_pass http://$host_of:1; }
     location ~ ^/to/(\d+) { return 302 /y$1; }
     location /which { return 200 "generation %d"; }
@@ -60,6 +63,9 @@ def visit(one, generation):
     with Wire(one.address(), 30) as wire:
         wire.send(b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n")
         assert wire.read_response().status == 400
+    with Wire(one.address(), 30) as wire:   # connections of both kinds are kept by one thread
+        assert wire.ask(request("GET /kept")).status == 200
+        assert wire.ask(request("GET /secure")).status == 200
     assert fetch(one.address(), "GET /which", timeout=30).body == b"generation %d" % generation
 
 
@@ -68,7 +74,9 @@ def test_nothing_is_lost(own):
     folder = own.folder()
     os.chmod(folder, 0o777)
     crt, key = make_certificate(folder)
-    one = own.server(HTTP % 1, names={"origin": app.name, "crt": crt, "key": key}, level="notice", threads=2, wrapper=(
+    secure = own.keep(TlsOrigin(crt, key))
+    one = own.server(HTTP % 1, names={
+        "origin": app.name, "secure": secure.name, "crt": crt, "key": key}, level="notice", threads=2, wrapper=(
         "valgrind", "--leak-check=full", "--show-leak-kinds=definite,indirect", "--trace-children=yes",
         "--log-file=%s/valgrind.%%p" % folder))
     visit(one, 1)
