@@ -19,7 +19,8 @@ options_run(struct pool *pool, int argc, char **argv)
 	}
 	if (options.version) {
 		options_print(&options);
-		return (0);
+		if (!options.test)
+			return (0);
 	}
 	if (options_resolve(pool, &options) != 0) {
 		fprintf(stderr, "wproxy: [emerg] getcwd() failed (%d: %s)\n", errno, strerror(errno));

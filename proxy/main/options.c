@@ -39,17 +39,18 @@ static const struct {
 	{ 'q', offsetof(struct options, quiet) },
 };
 
-/* Letters with a value, glued on or the next word; empty values are refused. */
+/* Letters with a value, glued on or the next word; -g "$MORE" may be empty. */
 static const struct {
 	char letter;
+	bool empty;
 	size_t offset;
 	const char *missing;
 } values[] = {
-	{ 's', offsetof(struct options, signal_name), "option \"-s\" requires parameter" },
-	{ 'p', offsetof(struct options, prefix), "option \"-p\" requires directory name" },
-	{ 'c', offsetof(struct options, conf_path), "option \"-c\" requires file name" },
-	{ 'e', offsetof(struct options, error_log), "option \"-e\" requires file name" },
-	{ 'g', offsetof(struct options, directives), "option \"-g\" requires parameter" },
+	{ 's', false, offsetof(struct options, signal_name), "option \"-s\" requires parameter" },
+	{ 'p', false, offsetof(struct options, prefix), "option \"-p\" requires directory name" },
+	{ 'c', false, offsetof(struct options, conf_path), "option \"-c\" requires file name" },
+	{ 'e', false, offsetof(struct options, error_log), "option \"-e\" requires file name" },
+	{ 'g', true, offsetof(struct options, directives), "option \"-g\" requires parameter" },
 };
 
 #define COUNT(table)	(sizeof(table) / sizeof((table)[0]))
@@ -70,7 +71,7 @@ flag_take(struct options *o, char letter)
 static const char *
 word_take(struct pool *pool, struct options *o, char *const **argv)
 {
-	const char *word = *(*argv)++, *p = word;
+	const char *word = *(*argv)++, *p = word, *next;
 
 	if (*p++ != '-')
 		return (pool_printf(pool, "invalid option: \"%s\"", word).p);
@@ -83,12 +84,12 @@ word_take(struct pool *pool, struct options *o, char *const **argv)
 			i++;
 		if (i == COUNT(values))
 			return (pool_printf(pool, "invalid option: \"%c\"", *p).p);
-		if (p[1] == '\0' && **argv != NULL)
-			p = *(*argv)++;
-		else
-			p++;
-		if (*p == '\0')
+		next = p[1] == '\0' ? **argv : p + 1;
+		if (next == NULL || (*next == '\0' && !values[i].empty))
 			return (values[i].missing);
+		if (p[1] == '\0')
+			(*argv)++;
+		p = next;
 		*(struct str *)((char *)o + values[i].offset) = str_from(p);
 		return (NULL);
 	}

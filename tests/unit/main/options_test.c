@@ -89,6 +89,9 @@ START_TEST(flags_and_values)
 	ck_assert_ptr_null(parse((const char *[WORDS]){ "-c", "-t", "-c", "b" }, &o));
 	ck_assert_bytes(o.conf_path, "b");
 	ck_assert(!o.test);
+	/* -g "$MORE" with nothing in it, as a container's start script has it. */
+	ck_assert_ptr_null(parse((const char *[WORDS]){ "-g", "", "-t" }, &o));
+	ck_assert(o.directives.n == 0 && o.test);
 }
 END_TEST
 
