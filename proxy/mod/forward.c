@@ -282,13 +282,13 @@ forward_may_try_next(struct forward *f)
 	return (s->next_timeout == 0 || clock_mono_ms() - f->started_ms < s->next_timeout);
 }
 
-/* The peer did not take the connection. */
+/* The peer did not take the connection, or we had no descriptor for one: that is not its fault. */
 static void
 forward_failed(struct forward *f, enum log_level level, int err, const char *text)
 {
 	timer_cancel(&f->timer);
 	forward_log(f, level, err, text);
-	try_end(f, PEER_FAILED, false);
+	try_end(f, err == EMFILE || err == ENFILE ? PEER_UNTESTED : PEER_FAILED, false);
 	if (f->target.group != NULL)
 		resolve_group(f->r, f->target.group, true);
 	if (forward_may_try_next(f))

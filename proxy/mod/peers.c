@@ -196,6 +196,26 @@ peer_set_fill(struct peer_set *set, const struct peer_spec *specs, unsigned coun
 	list_free(old);
 }
 
+static bool
+slot_is_of(const struct peer_slot *slot, const struct peer_spec *spec)
+{
+	return (addr_eq(&slot->peer->addr, &spec->addr) && str_eq(slot->server, spec->server));
+}
+
+/* Are there as many slots like this spec as there are specs? */
+static bool
+spec_is_known(const struct peer_list *list, const struct peer_spec *specs, unsigned count,
+    const struct peer_spec *spec)
+{
+	unsigned slots = 0, equals = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		slots += slot_is_of(&list->slots[i], spec);
+		equals += addr_eq(&specs[i].addr, &spec->addr) && str_eq(specs[i].server, spec->server);
+	}
+	return (slots == equals);
+}
+
 bool
 peer_set_equals(const struct peer_set *set, const struct peer_spec *specs, unsigned count)
 {
@@ -203,13 +223,8 @@ peer_set_equals(const struct peer_set *set, const struct peer_spec *specs, unsig
 
 	pthread_mutex_lock(&set->group->lock);
 	equal = set->list != NULL && set->list->count == count;
-	for (unsigned i = 0; equal && i < count; i++) {
-		unsigned at = 0;
-
-		while (at < count && !addr_eq(&set->list->slots[at].peer->addr, &specs[i].addr))
-			at++;
-		equal = at < count;
-	}
+	for (unsigned i = 0; equal && i < count; i++)
+		equal = spec_is_known(set->list, specs, count, &specs[i]);
 	pthread_mutex_unlock(&set->group->lock);
 	return (equal);
 }

@@ -164,7 +164,7 @@ struct peer_spec {
  * addresses that the group knows are adopted with their counters.
  */
 void	peer_set_fill(struct peer_set *, const struct peer_spec *, unsigned count);
-/* Are these its peers already, in whatever order? */
+/* Are these its peers already, address by address of each server, in whatever order? */
 bool	peer_set_equals(const struct peer_set *, const struct peer_spec *, unsigned count);
 /* The generation goes: a cleanup function for its pool. */
 void	peer_set_release(void *set);

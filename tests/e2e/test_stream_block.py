@@ -497,6 +497,20 @@ def test_connections_are_counted(streams):
         third.close()
 
 
+@pytest.mark.wproxy_only
+def test_a_shortage_is_not_the_peers_fault(streams):
+    """Where no descriptor is left for the way to a back end, none of them is marked as failed for it."""
+    one = streams("upstream x { server @back.a@; server @back.b@; } server { listen @host@:@port@; proxy_pass x; }",
+                  backs={"a": Backend(named(b"a")), "b": Backend(named(b"b"))},
+                  main="worker_rlimit_nofile 48;", connections=512, threads=1)
+    with contextlib.ExitStack() as held:
+        def short():
+            held.enter_context(connect(one.address()))
+            return "Too many open files" in one.errors()
+        wait_until(short, 10, "the shortage")
+    assert "temporarily disabled" not in one.errors()
+
+
 # -- the process -------------------------------------------------------------------------------
 
 def test_reload_in_flight(streams):

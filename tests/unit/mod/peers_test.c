@@ -309,6 +309,43 @@ START_TEST(adoption)
 }
 END_TEST
 
+/* Addresses of servers "a" and "b"; the set has the first row's. */
+static const struct {
+	const char *addrs[3], *servers[3];
+	bool equal;
+} resolved[] = {
+	{ { "10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80" }, { "a", "a", "b" }, true },
+	{ { "10.0.0.3:80", "10.0.0.2:80", "10.0.0.1:80" }, { "b", "a", "a" }, true },
+	{ { "10.0.0.1:80", "10.0.0.1:80", "10.0.0.3:80" }, { "a", "a", "b" }, false },
+	{ { "10.0.0.1:80", "10.0.0.3:80", "10.0.0.2:80" }, { "a", "a", "b" }, false },
+	{ { "10.0.0.1:80", "10.0.0.2:80", "10.0.0.4:80" }, { "a", "a", "b" }, false },
+};
+
+static void
+specs_of(unsigned row, struct peer_spec specs[static 3])
+{
+	for (unsigned i = 0; i < 3; i++) {
+		specs[i] = (struct peer_spec){ .text = str_from(resolved[row].addrs[i]),
+			.server = str_from(resolved[row].servers[i]), .options = PLAIN };
+		ck_assert(addr_parse(specs[i].text, 80, &specs[i].addr));
+	}
+}
+
+/* Order is nothing, but whose address it is, and how often, is. */
+START_TEST(equality)
+{
+	struct peer_set set = { .group = peer_group_get(STR("equality")), .method = &lb_round_robin };
+	struct peer_spec specs[3];
+
+	specs_of(0, specs);
+	peer_set_fill(&set, specs, 3);
+	specs_of((unsigned)_i, specs);
+	ck_assert(peer_set_equals(&set, specs, 3) == resolved[_i].equal);
+	ck_assert(!peer_set_equals(&set, specs, 2));
+	peer_set_release(&set);
+}
+END_TEST
+
 /* --- methods --- */
 
 /* The share of keys that a hash gives to each of three peers, and how many move when one goes. */
@@ -603,6 +640,7 @@ add(TCase *tcase)
 	tcase_add_test(tcase, waiting);
 	tcase_add_test(tcase, abandoned);
 	tcase_add_test(tcase, adoption);
+	tcase_add_loop_test(tcase, equality, 0, ROWS(resolved));
 	tcase_add_loop_test(tcase, hashing, 0, 2);
 	tcase_add_loop_test(tcase, random_method, 0, 2);
 	tcase_add_test(tcase, least_conn_held);
