@@ -38,6 +38,7 @@ enum {
 	BURST_MAX = 4 << 20,	/* so much of files sent in one millisecond is many */
 	READ_BLOCKS_MAX = 16,
 	FILL_ROOM_MIN = 2048,	/* a block with less room is not read into any more */
+	READ_ROOM_MIN = 8192,	/* with less another is offered: a short answer comes in one read */
 #ifdef WPROXY_ASAN
 	SPARE_CONNS_MAX = 0	/* so that use after free is seen */
 #else
@@ -376,6 +377,8 @@ conn_cache_offer(struct conn_cache *cache, struct iovec *iov, unsigned blocks, s
 	size_t n = BLOCK_SIZE - fill->used;
 	int count = 0;
 
+	if (n < READ_ROOM_MIN && blocks == 1)
+		blocks = 2;
 	iov[count++] = (struct iovec){ fill->base + fill->used, n < max ? n : max };
 	for (max -= iov[0].iov_len; max > 0 && count < (int)blocks; count++) {
 		if (cache->block_count < count)
