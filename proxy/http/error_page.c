@@ -210,7 +210,7 @@ answer_built_in(struct request *r, unsigned status)
 static enum step_result
 answer_page(struct request *r, unsigned status, const struct error_page *page)
 {
-	struct str uri = tpl_eval(r, page->target), args = STR("");
+	struct str uri = tpl_eval(r, page->target), args = STR_NULL;
 	size_t question;
 
 	r->error_status = page->answer >= 0 ? (unsigned)page->answer : shown_status(status);

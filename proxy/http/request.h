@@ -58,6 +58,7 @@ struct response {
 	bool no_body;			/* HEAD, 204, 304: body bytes are dropped */
 	bool from_upstream;		/* a back end's answer */
 	bool ended;			/* the last body byte was given to resp_write() */
+	bool aborted;			/* it ended before that */
 	struct file *file;		/* the body will be all of it; NULL: none, or not one file (valid while filters start) */
 	struct str page;		/* replaces the body (resp_replace); absent: none */
 	struct str date, server;	/* a back end's own, passed on where proxy_pass_header says so */

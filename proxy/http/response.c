@@ -364,7 +364,7 @@ resp_write(struct request *r, struct chain *body, unsigned flags)
 void
 resp_abort(struct request *r)
 {
-	r->out.ended = true;
+	r->out.ended = r->out.aborted = true;
 	r->ops->abort(r);
 }
 

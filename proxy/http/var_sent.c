@@ -39,7 +39,7 @@ get_completion(struct request *r, const void *param, struct str name, struct str
 {
 	UNUSED(param);
 	UNUSED(name);
-	*value = r->out.ended ? STR("OK") : STR("");
+	*value = r->out.ended && !r->out.aborted ? STR("OK") : STR("");
 	return (true);
 }
 

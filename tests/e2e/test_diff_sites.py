@@ -7,10 +7,11 @@ import pytest
 
 from contrast import Case, cases
 from server import wait_until
-from wire import fetch
+from wire import Wire, fetch, request
 
 FILES = r"""
 log_format ratio '$uri "$gzip_ratio"';
+log_format end '$request_uri [$args] [$request_completion] $status';
 server {
     listen @host@:@port@;
     root @www@;
@@ -31,6 +32,8 @@ server {
     location /rewritten/ { alias @www@/; rewrite ^/rewritten/x/(.*)$ /rewritten/$1 break; }
     location /ratio/ { alias @www@/; gzip on; gzip_types text/css; gzip_types application/javascript; access_log @prefix@/ratio.log ratio; }
     location /gz/ { alias @packed@/; gzip on; gzip_static on; gzip_vary on; gzip_types text/css; }
+    location /end/ { access_log @prefix@/end.log end; alias @www@/; location /end/cut { return 444; } }
+    location = /404.html { access_log @prefix@/end.log end; }
     location /unpadded { msie_padding off; return 404; }
     location /empty { return 200 "[$arg_][$http_][$cookie_]"; }
 }
@@ -152,6 +155,17 @@ def test_gzip_ratio(files):
         return wait_until(lambda: (lines := one.read("ratio.log").splitlines())[len(RATIOS) - 1:]
                           and lines, what="three lines in the log")
     assert [line.split(" ")[0] for line in files.both(play)] == list(RATIOS)
+
+
+def test_end_of_request(files):
+    """What became of the query behind an error page, and whether the answer was sent whole."""
+    def play(one):
+        for path in ("/end/a.txt?q=1", "/end/nope?q=2", "/end/cut?q=3", "/end/a.txt?"):
+            with Wire((one.host, one.ports["main"])) as wire:
+                wire.send(request("GET " + path))
+                wire.closes() if "cut" in path else wire.read_response("GET")
+        return wait_until(lambda: (lines := one.read("end.log").splitlines())[3:] and lines)
+    files.both(play)
 
 
 @pytest.fixture(scope="module")
