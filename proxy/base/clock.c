@@ -119,9 +119,9 @@ put_two_digits(char *out, unsigned n)
 	out[1] = (char)('0' + n % 10);
 }
 
-/* Written for every answer with a file's time: no printf. */
-void
-clock_format_http(time_t t, char out[static CLOCK_HTTP_DATE_LEN + 1])
+/* No printf: this is for a file's time that was not asked for lately. */
+static void
+http_date_format(time_t t, char out[static CLOCK_HTTP_DATE_LEN + 1])
 {
 	unsigned second, weekday;
 	struct civil c;
@@ -145,6 +145,23 @@ clock_format_http(time_t t, char out[static CLOCK_HTTP_DATE_LEN + 1])
 	put_two_digits(out + 17, second / 3600);
 	put_two_digits(out + 20, second / 60 % 60);
 	put_two_digits(out + 23, second % 60);
+}
+
+/* Every answer with a file's time has one, and most are of few files. */
+void
+clock_format_http(time_t t, char out[static CLOCK_HTTP_DATE_LEN + 1])
+{
+	static _Thread_local struct {
+		time_t second;
+		char text[CLOCK_HTTP_DATE_LEN + 1];	/* "": none yet */
+	} recent[64], *slot;
+
+	slot = &recent[(uint64_t)t % (sizeof(recent) / sizeof(recent[0]))];
+	if (slot->second != t || slot->text[0] == '\0') {
+		http_date_format(t, slot->text);
+		slot->second = t;
+	}
+	memcpy(out, slot->text, sizeof(slot->text));
 }
 
 /* True when the stamp is of this second; otherwise it is marked so and must be written. */

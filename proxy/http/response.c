@@ -107,6 +107,16 @@ put_field(struct head_writer *w, struct str name, struct str value)
 	put(w, STR("\r\n"));
 }
 
+/* The same of a value that is our own text. */
+static void
+put_own(struct head_writer *w, struct str name, struct str value)
+{
+	put(w, name);
+	put(w, STR(": "));
+	put(w, value);
+	put(w, STR("\r\n"));
+}
+
 static struct str
 server_token(const struct request *r)
 {
@@ -168,11 +178,11 @@ put_entity(struct head_writer *w, const struct request *r)
 		put(w, STR("\r\n"));
 	}
 	if (out->length >= 0)
-		put_field(w, STR("Content-Length"),
+		put_own(w, STR("Content-Length"),
 		    str_make(digits, encode_uint(digits, (uint64_t)out->length)));
 	if (out->last_modified != -1) {
 		clock_format_http(out->last_modified, date);
-		put_field(w, STR("Last-Modified"), str_make(date, CLOCK_HTTP_DATE_LEN));
+		put_own(w, STR("Last-Modified"), str_make(date, CLOCK_HTTP_DATE_LEN));
 	}
 	if (out->chunked)
 		put(w, STR("Transfer-Encoding: chunked\r\n"));
@@ -194,10 +204,12 @@ resp_head_text(struct request *r, struct chain *chain, bool keepalive)
 	/* Present and empty: a back end whose own is passed on has none. */
 	if (out->server.p == NULL || out->server.n > 0)
 		put_field(&w, STR("Server"), server_token(r));
-	if (out->date.p == NULL || out->date.n > 0)
-		put_field(&w, STR("Date"), out->date.p != NULL ? out->date : clock_http_date());
+	if (out->date.p == NULL)
+		put_own(&w, STR("Date"), clock_http_date());
+	else if (out->date.n > 0)
+		put_field(&w, STR("Date"), out->date);
 	put_entity(&w, r);
-	put_field(&w, STR("Connection"), connection_value(r, keepalive));
+	put_own(&w, STR("Connection"), connection_value(r, keepalive));
 	if (keepalive && core->keepalive_header != 0)
 		put_field(&w, STR("Keep-Alive"), pool_printf(r->pool, "timeout=" STR_FMT,
 		    STR_ARG(str_make(digits, encode_uint(digits, core->keepalive_header)))));
