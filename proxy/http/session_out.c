@@ -174,6 +174,7 @@ session_flush(struct session *s)
 		return;
 	}
 	if (r != NULL && (uint64_t)n == allowed) {
+		timer_cancel(&s->send_timer);	/* it is we who keep the client waiting */
 		(void)rate_allowance(s);
 	} else if (n > 0 || !timer_is_armed(&s->send_timer)) {
 		timer_arm(s->thread->loop, &s->send_timer,

@@ -40,6 +40,7 @@ server {
     location /rate/ { limit_rate 200k; alias @www@/; }
     location /ratelarge/ { limit_rate 2m; alias @www@/; }
     location /rateafter/ { limit_rate 2m; limit_rate_after 1m; alias @www@/; }
+    location /rateslow/ { limit_rate 500k; limit_rate_after 1200k; send_timeout 1s; alias @www@/; }
     location /ratevar/ { set $limit_rate 200k; alias @www@/; }
     location /ratedyn/ { limit_rate $arg_r; alias @www@/; }
     location /rateup/ { proxy_pass http://app; }
@@ -160,6 +161,15 @@ def test_limit_rate(pair, path, least, most):
         took = time.monotonic() - begun
         assert got.status == 200
         assert least <= took <= most, (one.name, took)
+
+
+def test_limit_rate_is_no_timeout(pair):
+    """Who is kept waiting by limit_rate for longer than send_timeout gets the whole answer."""
+    for one in pair.servers.values():
+        begun = time.monotonic()
+        got = fetch(one.address(), "GET /rateslow/big.bin")
+        assert len(got.body) == int(got.get("Content-Length")), one.name
+        assert time.monotonic() - begun > 1, one.name
 
 
 def test_accel_limit_rate(pair, app):
