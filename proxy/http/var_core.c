@@ -341,10 +341,15 @@ static bool
 get_server_addr(struct request *r, const void *param, struct str name, struct str *value)
 {
 	struct addr addr = { 0 };
+	char text[ADDR_TEXT_MAX];
 
 	UNUSED(param);
 	UNUSED(name);
-	return (local_addr(r, &addr) && give_addr(r, &addr, value));
+	if (!local_addr(r, &addr))
+		return (false);
+	/* A socket's path is what stands for its address here. */
+	*value = pool_strdup(r->pool, str_make(text, addr_text(&addr, addr_is_unix(&addr), text)));
+	return (true);
 }
 
 static bool

@@ -195,3 +195,29 @@ STATUSES = ("200 OK", "200", "404 Nothing", "500 Own", "502 Own", "204 Gone quie
          for to in ("/files/a.txt", "/files/sub", "/files/nope", "@words", "/files/../a.txt", "")])
 def test_proxied(proxied, case):
     proxied.compare(case)
+
+
+LOCAL = r"""
+server {
+    listen unix:@prefix@/site.sock;
+    server_name first.test;
+    location / { return 200 "[$remote_addr] [$server_addr] [$server_port] [$remote_port] $proxy_add_x_forwarded_for"; }
+    location /moved { return 301 /x; }
+    location /only { allow unix:; deny all; return 200 "let in"; }
+}
+server { listen unix:@prefix@/site.sock default_server; return 200 "the other"; }
+server { listen @host@:@port@; return 200; }
+"""
+
+
+@pytest.mark.parametrize("host", ["first.test", "other.test"])
+@pytest.mark.parametrize("path", ["/", "/moved", "/only"])
+def test_unix_socket(shared, host, path):
+    """Addresses, redirects and names where there is no port."""
+    pair = shared.pair(LOCAL)
+
+    def play(one):
+        answer = fetch(one.prefix + "/site.sock", "GET " + path, host=host)
+        return (answer.status, answer.get("Location"),
+                pair.plain("subject" if one is pair.subject else "oracle", answer.body))
+    pair.both(play)
