@@ -23,6 +23,7 @@
 
 #include "http/tpl.h"
 #include "mod/ssl.h"
+#include "mod/ssl_dynamic.h"
 #include "mod/ssl_options.h"
 #include "mod/ssl_pem.h"
 #include "mod/upstream_settings.h"
@@ -37,6 +38,9 @@ struct ssl_context {
 	SSL_CTX *ctx;
 	uint64_t number;	/* never used twice: what sessions and connections are kept under */
 	bool verify, reuse, server_name;
+	bool dynamic;		/* what we show depends on the request */
+	struct str folder;
+	struct vec passwords;	/* struct str */
 };
 
 /* What may be resumed with one address. */
@@ -49,6 +53,7 @@ struct ssl_identity {
 	struct list link;	/* thread's, most recent first; in none when that has ended */
 	unsigned refs;
 	struct ssl_context context;	/* holds its ctx */
+	SSL_CTX *pair;		/* what we show, where that depends on the request; NULL: nothing */
 	char *name;
 	struct ssl_slot *slots[SLOTS_MAX];
 	unsigned slot_count;
@@ -65,16 +70,18 @@ struct identity_thread {
 /* --- contexts --- */
 
 static int
-passwords_read(struct conf *cf, const struct upstream_ssl *ssl, struct vec *passwords)
+passwords_read(struct conf *cf, const struct upstream_ssl *ssl)
 {
+	struct vec *passwords = &ssl->context->passwords;
 	struct str path, bytes;
 
+	*passwords = VEC_OF(struct str);
 	if (ssl->password_file.n == 0)
 		return (0);
 	path = conf_path_in_folder(cf, ssl->password_file);
 	if (cf->source->read(cf->source, cf->temp, path, &bytes) != 0)
 		return (conf_error_path(cf, errno, "open()", path));
-	ssl_read_passwords(bytes, passwords, cf->temp);
+	ssl_read_passwords(bytes, passwords, cf->pool);
 	return (0);
 }
 
@@ -82,22 +89,22 @@ passwords_read(struct conf *cf, const struct upstream_ssl *ssl, struct vec *pass
 static int
 certificate_load(struct conf *cf, struct ssl_loader *l, const struct upstream_ssl *ssl)
 {
-	struct vec passwords = VEC_OF(struct str);
 	struct str key;
 
+	if (passwords_read(cf, ssl) != 0)
+		return (-1);
 	if (ssl->certificate == NULL || tpl_text(ssl->certificate).n == 0)
 		return (0);
 	if (ssl->certificate_key == NULL)
 		return (ssl_refuse(cf, "no \"proxy_ssl_certificate_key\" is defined for "
 		    "certificate \"" STR_FMT "\"", STR_ARG(tpl_text(ssl->certificate))));
-	if (!tpl_is_literal(ssl->certificate) || !tpl_is_literal(ssl->certificate_key))
-		return (conf_error(cf,
-		    "variables in \"proxy_ssl_certificate\" are not implemented"));
-	if (passwords_read(cf, ssl, &passwords) != 0)
-		return (-1);
+	ssl->context->dynamic = !tpl_is_literal(ssl->certificate) ||
+	    !tpl_is_literal(ssl->certificate_key);
+	if (ssl->context->dynamic)
+		return (0);
 	key = conf_path_in_folder(cf, tpl_text(ssl->certificate_key));
 	if (ssl_load_certificate(l, conf_path_in_folder(cf, tpl_text(ssl->certificate))) != 0 ||
-	    ssl_load_key(l, key, &passwords) != 0)
+	    ssl_load_key(l, key, &ssl->context->passwords) != 0)
 		return (-1);
 	return (ssl_check_keys(l, key));
 }
@@ -151,7 +158,7 @@ context_fill(struct conf *cf, struct ssl_loader *l, const struct upstream_ssl *s
 		SSL_CTX_sess_set_new_cb(l->ctx, session_new);
 	}
 	SSL_CTX_set_mode(l->ctx, SSL_MODE_RELEASE_BUFFERS);
-	return (ssl_apply_commands(l, &ssl->conf_commands));
+	return (ssl_apply_commands(cf, l, &ssl->conf_commands));
 }
 
 /* What was not said yet, is. */
@@ -207,6 +214,7 @@ upstream_ssl_init(struct conf *cf, struct upstream_ssl *ssl, const struct upstre
 	context->verify = ssl->verify;
 	context->reuse = ssl->session_reuse;
 	context->server_name = ssl->server_name;
+	context->folder = cf->folder;
 	ssl->context = context;
 	return (context_made(cf, context->ctx, ssl));
 }
@@ -222,6 +230,7 @@ identity_free(struct ssl_identity *identity)
 		free(identity->slots[i]);
 	}
 	SSL_CTX_free(identity->context.ctx);
+	SSL_CTX_free(identity->pair);
 	free(identity->name);
 	free(identity);
 }
@@ -291,15 +300,21 @@ ssl_identity_get(struct request *r, const struct upstream_ssl *ssl, struct str n
 {
 	struct identity_thread *thread = identity_thread_of(r->thread);
 	struct ssl_identity *identity;
+	SSL_CTX *pair = NULL;
 
+	if (ssl->context->dynamic && tpl_eval(r, ssl->certificate).n > 0 &&
+	    (pair = ssl_pair_get(r, ssl->context->folder, ssl->certificate, ssl->certificate_key,
+	    &ssl->context->passwords)) == NULL)
+		return (NULL);
 	if (ssl->name != NULL)
 		name = tpl_eval(r, ssl->name);
 	name = name_without_port(name);
 	LIST_EACH(&thread->identities, it) {
 		identity = list_item(it, struct ssl_identity, link);
-		if (identity->context.number != ssl->context->number ||
+		if (identity->context.number != ssl->context->number || identity->pair != pair ||
 		    !str_eq(str_from(identity->name), name))
 			continue;
+		SSL_CTX_free(pair);
 		list_remove(&identity->link);
 		list_push_front(&thread->identities, &identity->link);
 		identity->refs++;
@@ -309,6 +324,7 @@ ssl_identity_get(struct request *r, const struct upstream_ssl *ssl, struct str n
 	identity = xcalloc(1, sizeof(*identity));
 	identity->context = *ssl->context;
 	SSL_CTX_up_ref(identity->context.ctx);
+	identity->pair = pair;
 	identity->name = xcalloc(1, name.n + 1);
 	if (name.n > 0)
 		memcpy(identity->name, name.p, name.n);
@@ -361,7 +377,8 @@ ssl_identity_start(struct ssl_identity *identity, struct conn *conn)
 	/* RFC 6066: no addresses in SNI. */
 	if (addr_parse(name, 443, &literal))
 		name = STR("");
-	if (tls_start(conn, identity->context.ctx, false, name, slot) != 0)
+	if (tls_start(conn, identity->context.ctx, false, name, slot) != 0 ||
+	    (identity->pair != NULL && !ssl_pair_apply(tls_ssl(conn), identity->pair)))
 		return (-1);
 	if (slot != NULL && slot->session != NULL)
 		(void)SSL_set_session(tls_ssl(conn), slot->session);

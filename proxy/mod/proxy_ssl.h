@@ -37,8 +37,9 @@ int	upstream_ssl_init(struct conf *, struct upstream_ssl *, const struct upstrea
 	    __attribute__((warn_unused_result));
 
 /*
- * What a connection is checked for: context and name.  Of this thread, one reference; equal ones are
- * one object.  Sessions to resume hang on it, so they never serve another trust.
+ * What a connection is checked for, and shows: context, name, certificate.  Of this thread, one
+ * reference; equal ones are one object.  Sessions to resume hang on it, so they never serve another
+ * trust.  NULL: what is to be shown cannot be loaded, which was logged.
  */
 struct ssl_identity	*ssl_identity_get(struct request *, const struct upstream_ssl *, struct str name);
 void			 ssl_identity_hold(struct ssl_identity *);	/* NULL is allowed, here and below */

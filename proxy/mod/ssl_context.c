@@ -275,7 +275,7 @@ part_commands(struct context_work *w)
 {
 	const struct vec *commands = &w->settings->conf_commands;
 
-	if (ssl_apply_commands(&w->loader, commands) != 0)
+	if (ssl_apply_commands(w->cf, &w->loader, commands) != 0)
 		return (-1);
 	for (size_t i = 0; i + 1 < commands->count; i += 2) {
 		struct str name = *vec_at(commands, struct str, i);

@@ -1,7 +1,7 @@
 /*
- * Certificates whose file names hold variables.  Called by OpenSSL in the middle
- * of a handshake, on the connection's thread, when the client's name is known.
- * What was loaded is kept for the process, by names of files, and is good while
+ * Certificates whose file names hold variables.  Those for clients are asked for by
+ * OpenSSL in the middle of a handshake, on the connection's thread, when the client's
+ * name is known; those for back ends by proxy_ssl.c before it begins.  What was loaded is kept for the process, by names of files, and is good while
  * both files are as they were.
  */
 #include "mod/ssl_dynamic.h"
@@ -116,20 +116,18 @@ pair_keep(struct str names, const struct file_stamp stamps[2], SSL_CTX *ctx)
 
 /* --- loading --- */
 
-/* Relative to the configuration's folder. */
 static struct str
-file_name(struct request *r, const struct ssl_settings *settings, const struct tpl *tpl)
+file_name(struct request *r, struct str folder, const struct tpl *tpl)
 {
 	struct str value = tpl_eval(r, tpl);
 
 	if (str_starts(value, STR("data:")) || str_starts(value, STR("/")))
 		return (pool_strdup(r->pool, value));
-	return (pool_printf(r->pool, STR_FMT "/" STR_FMT, STR_ARG(settings->folder),
-	    STR_ARG(value)));
+	return (pool_printf(r->pool, STR_FMT "/" STR_FMT, STR_ARG(folder), STR_ARG(value)));
 }
 
 static SSL_CTX *
-pair_load(struct request *r, const struct ssl_settings *settings, struct str cert, struct str key)
+pair_load(struct request *r, struct str cert, struct str key, const struct vec *passwords)
 {
 	struct ssl_loader l = { .source = conf_source_files(r->pool), .pool = r->pool,
 		.ctx = SSL_CTX_new(TLS_server_method()) };
@@ -138,7 +136,7 @@ pair_load(struct request *r, const struct ssl_settings *settings, struct str cer
 	if (l.ctx == NULL)
 		return (NULL);
 	ok = ssl_load_certificate(&l, cert) == 0 &&
-	    ssl_load_key(&l, key, &settings->passwords.lines) == 0 && ssl_check_keys(&l, key) == 0;
+	    ssl_load_key(&l, key, passwords) == 0 && ssl_check_keys(&l, key) == 0;
 	ssl_loader_fini(&l);
 	if (ok)
 		return (l.ctx);
@@ -147,26 +145,28 @@ pair_load(struct request *r, const struct ssl_settings *settings, struct str cer
 	return (NULL);
 }
 
-static SSL_CTX *
-pair_get(struct request *r, const struct ssl_settings *settings, struct str cert, struct str key)
+SSL_CTX *
+ssl_pair_get(struct request *r, struct str folder, const struct tpl *cert_tpl,
+    const struct tpl *key_tpl, const struct vec *passwords)
 {
+	struct str cert = file_name(r, folder, cert_tpl), key = file_name(r, folder, key_tpl);
 	struct file_stamp stamps[2];
 	struct str names = pool_printf(r->pool, STR_FMT "\n" STR_FMT, STR_ARG(cert),
 	    STR_ARG(key));
 	SSL_CTX *ctx;
 
 	if (!stamp_take(cert, &stamps[0]) || !stamp_take(key, &stamps[1]))
-		return (pair_load(r, settings, cert, key));	/* data:, or missing */
+		return (pair_load(r, cert, key, passwords));	/* data:, or missing */
 	if ((ctx = pair_find(names, stamps)) != NULL)
 		return (ctx);
-	ctx = pair_load(r, settings, cert, key);
+	ctx = pair_load(r, cert, key, passwords);
 	if (ctx != NULL)
 		pair_keep(names, stamps, ctx);
 	return (ctx);
 }
 
-static bool
-pair_apply(SSL *ssl, SSL_CTX *ctx)
+bool
+ssl_pair_apply(SSL *ssl, SSL_CTX *ctx)
 {
 	STACK_OF(X509) *chain = NULL;
 
@@ -188,10 +188,10 @@ certificates_apply(struct request *r, SSL *ssl, const struct ssl_settings *setti
 	for (size_t i = 0; ok && i < settings->certificate_tpls.count; i++) {
 		struct tpl *cert = *vec_at(&settings->certificate_tpls, struct tpl *, i);
 		struct tpl *key = *vec_at(&settings->key_tpls, struct tpl *, i);
-		SSL_CTX *pair = pair_get(r, settings, file_name(r, settings, cert),
-		    file_name(r, settings, key));
+		SSL_CTX *pair = ssl_pair_get(r, settings->folder, cert, key,
+		    &settings->passwords.lines);
 
-		ok = pair != NULL && pair_apply(ssl, pair);
+		ok = pair != NULL && ssl_pair_apply(ssl, pair);
 		SSL_CTX_free(pair);
 	}
 	return (ok);

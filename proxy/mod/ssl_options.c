@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "conf/conf.h"
 #include "net/tls_error.h"
 
 const struct conf_name ssl_protocol_names[] = {
@@ -46,8 +47,19 @@ command_failed(struct ssl_loader *l, struct str name, struct str value)
 	return (-1);
 }
 
+/* Names of files are relative to the configuration's folder. */
+static struct str
+command_value(struct conf *cf, SSL_CONF_CTX *conf, struct str name, struct str value)
+{
+	int type = SSL_CONF_cmd_value_type(conf, name.p);
+
+	if (type == SSL_CONF_TYPE_FILE || type == SSL_CONF_TYPE_DIR)
+		return (conf_path_in_folder(cf, value));
+	return (value);
+}
+
 int
-ssl_apply_commands(struct ssl_loader *l, const struct vec *commands)
+ssl_apply_commands(struct conf *cf, struct ssl_loader *l, const struct vec *commands)
 {
 	SSL_CONF_CTX *conf;
 	int rc = 0;
@@ -61,7 +73,8 @@ ssl_apply_commands(struct ssl_loader *l, const struct vec *commands)
 	SSL_CONF_CTX_set_ssl_ctx(conf, l->ctx);
 	for (size_t i = 0; rc == 0 && i + 1 < commands->count; i += 2) {
 		struct str name = *vec_at(commands, struct str, i);
-		struct str value = *vec_at(commands, struct str, i + 1);
+		struct str value = command_value(cf, conf, name,
+		    *vec_at(commands, struct str, i + 1));
 
 		if (SSL_CONF_cmd(conf, name.p, value.p) <= 0)
 			rc = command_failed(l, name, value);

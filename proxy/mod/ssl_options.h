@@ -14,7 +14,7 @@ extern const struct conf_name ssl_protocol_names[];
 /* Exactly these versions, whatever the system's OpenSSL configuration says. */
 void	ssl_apply_protocols(struct ssl_ctx_st *, unsigned protocols);
 /* ssl_conf_command: name, value, name, value ... (struct str).  -1: loader->why. */
-int	ssl_apply_commands(struct ssl_loader *, const struct vec *commands)
+int	ssl_apply_commands(struct conf *, struct ssl_loader *, const struct vec *commands)
 	    __attribute__((warn_unused_result));
 
 #endif

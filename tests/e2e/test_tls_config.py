@@ -96,6 +96,164 @@ ssl_certificate $ssl_server_name.pem; ssl_certificate_key e.key; ssl_password_fi
 ssl_certificate data:$ssl_server_name; ssl_certificate_key data:$ssl_server_name;
 """.strip("\n").replace("@pair@", PAIR).split("\n")
 
+# Directives of http {} || those of server {}: inherited as nginx does, or refused with the same text.
+LEVELS = """
+ssl_certificate a.pem; ssl_certificate_key a.key; || ssl_certificate b.pem; ssl_certificate_key b.key;
+ssl_session_cache shared:S:1m; || @pair@ ssl_session_cache shared:S:2m;
+ssl_session_cache shared:S:1m; || @pair@ ssl_session_cache shared:S:1m;
+ssl_certificate a.pem; ssl_certificate_key a.key; || ssl_certificate_key b.key;
+ssl_verify_client on; ssl_client_certificate ca.pem; || @pair@
+ssl on; listen 127.0.0.1:2; @pair@
+ssl on; || @pair@
+ssl on; || ssl_certificate a.pem;
+ssl on; ||
+ssl on; ssl_certificate a.pem; ||
+ssl on; || ssl off; @pair@
+ssl off; || ssl on; @pair@
+ssl maybe; ||
+ssl on on; ||
+ssl_certificate a.pem; || ssl_certificate_key a.key;
+ssl_certificate a.pem; ||
+ssl_certificate_key a.key; ||
+ssl_certificate_key a.key; || ssl_certificate a.pem;
+ssl_certificate a.pem; ssl_certificate_key a.key; || ssl_certificate b.pem;
+ssl_certificate a.pem; ssl_certificate r.pem; ssl_certificate_key a.key; ssl_certificate_key r.key; || ssl_certificate b.pem; ssl_certificate_key b.key;
+ssl_certificate a.pem; ssl_certificate r.pem; ssl_certificate_key a.key; ssl_certificate_key r.key; || ssl_certificate_key a.key;
+ssl_certificate no.pem; ssl_certificate_key no.key; ||
+ssl_certificate no.pem; ssl_certificate_key no.key; || @pair@
+ssl_ciphers bogus; || @pair@
+ssl_ciphers bogus; || @pair@ ssl_ciphers HIGH;
+ssl_protocols TLSv1.2; || @pair@ ssl_protocols TLSv1.3;
+ssl_protocols TLSv1.2; ssl_protocols TLSv1.3; || @pair@
+ssl_ecdh_curve bogus; || @pair@
+ssl_ecdh_curve bogus; || @pair@ ssl_ecdh_curve auto;
+ssl_dhparam no.pem; || @pair@
+ssl_session_cache none; || @pair@ ssl_session_cache off;
+ssl_session_cache shared:A:1m; || @pair@ ssl_session_cache shared:B:2m;
+ssl_session_cache shared:A:1m shared:B:1m; || @pair@
+ssl_session_cache shared:A:1m; ssl_session_cache shared:A:1m; || @pair@
+ssl_session_cache builtin:-1; || @pair@
+ssl_session_cache builtin:0; || @pair@
+ssl_session_cache builtin:; || @pair@
+ssl_session_cache shared:A:32767; || @pair@
+ssl_session_cache shared:A:32768; || @pair@
+ssl_session_cache shared:A:0; || @pair@
+ssl_session_cache shared:A; || @pair@
+ssl_session_cache shared; || @pair@
+ssl_session_cache; || @pair@
+ssl_session_timeout -1; || @pair@
+ssl_session_timeout 0; || @pair@
+ssl_session_timeout 1d; || @pair@ ssl_session_timeout 1h;
+ssl_session_timeout 1h; ssl_session_timeout 1h; || @pair@
+ssl_session_ticket_key no; || @pair@
+ssl_session_ticket_key k48; || @pair@ ssl_session_ticket_key k80;
+ssl_session_ticket_key a.pem; || @pair@
+ssl_session_tickets off; ssl_session_tickets on; || @pair@
+ssl_verify_client optional; || @pair@
+ssl_verify_client optional_no_ca; || @pair@ ssl_verify_client on;
+ssl_verify_client on; || @pair@ ssl_verify_client off;
+ssl_verify_client on; || @pair@ ssl_client_certificate ca.pem;
+ssl_client_certificate ca.pem; || @pair@ ssl_verify_client on;
+ssl_client_certificate no.pem; || @pair@
+ssl_client_certificate ""; || @pair@ ssl_verify_client on;
+ssl_client_certificate ""; || @pair@
+ssl_trusted_certificate ""; || @pair@
+ssl_crl ""; || @pair@
+ssl_crl ca.pem; || @pair@
+ssl_crl ca.pem; || @pair@ ssl_verify_client on; ssl_client_certificate ca.pem;
+ssl_verify_depth -1; || @pair@
+ssl_verify_depth 0; || @pair@
+ssl_verify_depth 1 2; || @pair@
+ssl_password_file no.pw; || @pair@
+ssl_password_file pw; || ssl_certificate a.pem; ssl_certificate_key e.key;
+ssl_password_file pw; || @pair@ ssl_password_file pwcrlf;
+ssl_stapling on; || @pair@
+ssl_stapling on; || @pair@ ssl_stapling off;
+ssl_stapling on; ssl_stapling_verify on; || @pair@
+ssl_stapling on; ssl_trusted_certificate ca.pem; || @pair@
+ssl_stapling on; ssl_trusted_certificate ca.pem; ssl_stapling_responder http://127.0.0.1/; || @pair@
+ssl_stapling on; ssl_trusted_certificate ca.pem; ssl_stapling_responder https://127.0.0.1/; || @pair@
+ssl_stapling on; ssl_trusted_certificate ca.pem; ssl_stapling_responder 127.0.0.1; || @pair@
+ssl_stapling_file no.der; || @pair@
+ssl_stapling_verify maybe; || @pair@
+ssl_buffer_size 0; || @pair@
+ssl_buffer_size -1; || @pair@
+ssl_buffer_size 1m; || @pair@
+ssl_buffer_size 4k; ssl_buffer_size 4k; || @pair@
+ssl_early_data maybe; || @pair@
+ssl_reject_handshake maybe; || @pair@
+ssl_reject_handshake on; ||
+ssl_reject_handshake on; || ssl_reject_handshake off;
+ssl_reject_handshake on; || ssl_certificate a.pem;
+ssl_conf_command Options; || @pair@
+ssl_conf_command Options -SessionTicket; || @pair@
+ssl_conf_command Curves bogus; || @pair@
+ssl_conf_command Groups X25519; || @pair@ ssl_conf_command Groups P-256;
+ssl_conf_command Certificate no.pem; || @pair@
+ssl_conf_command Ciphersuites bogus; || @pair@
+ssl_conf_command CipherString bogus; || @pair@
+ssl_conf_command VerifyCAFile no.pem; || @pair@
+ssl_conf_command "" ""; || @pair@
+ssl_conf_command bogus 1; || @pair@ ssl_conf_command Protocol TLSv1.2;
+ssl_certificate a.pem a.pem; ||
+ssl_certificate data:x; ssl_certificate_key a.key; ||
+ssl_certificate a.pem; ssl_certificate_key data:x; ||
+ssl_certificate $ssl_server_name.pem; ssl_certificate_key a.key; ||
+ssl_certificate a.pem; ssl_certificate_key $ssl_server_name.key; ||
+ssl_certificate $ssl_server_name.pem; ssl_certificate_key a.key; || ssl_certificate_key b.key;
+ssl_certificate $ssl_server_name.pem; ssl_certificate_key a.key; ssl_stapling on; ||
+ssl_certificate a.key; ssl_certificate_key a.key; ||
+ssl_certificate ca.pem; ssl_certificate_key a.key; ||
+location /x { ssl_certificate a.pem; }
+location /x { ssl on; }
+server_name $x; @pair@
+@pair@ location / { proxy_pass https://127.0.0.1; proxy_ssl_verify on; }
+@pair@ location / { proxy_pass https://127.0.0.1; proxy_ssl_verify on; proxy_ssl_trusted_certificate ca.pem; }
+@pair@ location / { proxy_pass https://127.0.0.1; proxy_ssl_verify on; proxy_ssl_trusted_certificate no.pem; }
+@pair@ location / { proxy_pass https://127.0.0.1; proxy_ssl_certificate a.pem; }
+@pair@ location / { proxy_pass https://127.0.0.1; proxy_ssl_certificate a.pem; proxy_ssl_certificate_key b.key; }
+@pair@ location / { proxy_pass https://127.0.0.1; proxy_ssl_certificate no.pem; proxy_ssl_certificate_key b.key; }
+@pair@ location / { proxy_pass https://127.0.0.1; proxy_ssl_certificate_key b.key; }
+@pair@ location / { proxy_pass https://127.0.0.1; proxy_ssl_ciphers bogus; }
+@pair@ location / { proxy_pass https://127.0.0.1; proxy_ssl_protocols bogus; }
+@pair@ location / { proxy_pass https://127.0.0.1; proxy_ssl_crl no.pem; }
+@pair@ location / { proxy_pass https://127.0.0.1; proxy_ssl_crl no.pem; proxy_ssl_verify on; proxy_ssl_trusted_certificate ca.pem; }
+@pair@ location / { proxy_pass https://127.0.0.1; proxy_ssl_conf_command bogus 1; }
+@pair@ location / { proxy_pass https://127.0.0.1; proxy_ssl_certificate $arg_x.pem; proxy_ssl_certificate_key $arg_x.key; }
+@pair@ location / { proxy_pass http://127.0.0.1; proxy_ssl_verify on; }
+@pair@ location / { proxy_pass http://127.0.0.1; proxy_ssl_ciphers bogus; }
+@pair@ location / { proxy_pass https://127.0.0.1; proxy_ssl_name $host; proxy_ssl_server_name on; proxy_ssl_session_reuse off; proxy_ssl_verify_depth 3; }
+proxy_ssl_verify on; || @pair@ location / { proxy_pass https://127.0.0.1; }
+proxy_ssl_verify on; || @pair@
+proxy_ssl_certificate a.pem; || @pair@ proxy_ssl_certificate_key a.key; location / { proxy_pass https://127.0.0.1; }
+proxy_ssl_certificate a.pem; || @pair@ location / { proxy_pass https://127.0.0.1; proxy_ssl_certificate_key a.key; }
+@pair@ listen 127.0.0.1:3 proxy_protocol; set_real_ip_from 127.0.0.1; real_ip_header proxy_protocol; real_ip_recursive on;
+@pair@ set_real_ip_from bogus;
+@pair@ set_real_ip_from unix:;
+@pair@ set_real_ip_from 127.0.0.1/8;
+@pair@ real_ip_header X-Foo; real_ip_header X-Bar;
+""".strip("\n").replace("@pair@", PAIR).split("\n")
+
+# A listen of its own :: the rest.
+LISTENS = """
+listen 127.0.0.1:1; :: ssl on;
+listen 127.0.0.1:1; :: ssl on; @pair@
+listen 127.0.0.1:1; :: ssl on; ssl_reject_handshake on;
+listen 127.0.0.1:1; :: ssl on; ssl_certificate a.pem;
+listen 127.0.0.1:1; :: ssl_certificate no.pem; ssl_certificate_key no.key;
+listen 127.0.0.1:1; :: ssl_certificate a.pem;
+listen 127.0.0.1:1; :: ssl_verify_client on;
+listen 127.0.0.1:1; :: ssl_ciphers bogus;
+listen 127.0.0.1:1; :: @pair@ ssl_ciphers bogus;
+listen 127.0.0.1:1; :: ssl_reject_handshake on;
+listen 127.0.0.1:1 ssl proxy_protocol; :: @pair@
+listen 127.0.0.1:1 ssl ssl; :: @pair@
+""".strip("\n").replace("@pair@", PAIR).split("\n")
+
+
+def told(body):
+    return re.sub(r"[^\x21-\x7e]+", "_", body.replace(PAIR, "@pair@_"))
+
 
 @pytest.fixture(scope="module")
 def folder(base):
@@ -150,18 +308,16 @@ def test_same(folder, body):
     assert said(SUBJECT, folder, body) == said(NGINX, folder, body)
 
 
-@pytest.mark.parametrize("http, body", [
-    ("ssl_certificate a.pem; ssl_certificate_key a.key;", ""),
-    ("ssl_certificate a.pem; ssl_certificate_key a.key;", "ssl_certificate_key b.key;"),
-    ("ssl_certificate a.pem; ssl_certificate_key a.key;",
-     "ssl_certificate b.pem; ssl_certificate_key b.key;"),
-    ("ssl_session_cache shared:S:1m;", PAIR + "ssl_session_cache shared:S:2m;"),
-    ("ssl_session_cache shared:S:1m;", PAIR + "ssl_session_cache shared:S:1m;"),
-    ("ssl_verify_client on;", PAIR),
-    ("ssl_verify_client on; ssl_client_certificate ca.pem;", PAIR),
-])
-def test_inheritance(folder, http, body):
+@pytest.mark.parametrize("case", LEVELS, ids=told)
+def test_inheritance(folder, case):
+    http, _, body = case.rpartition("||")
     assert said(SUBJECT, folder, body, http=http) == said(NGINX, folder, body, http=http)
+
+
+@pytest.mark.parametrize("case", LISTENS, ids=told)
+def test_listens(folder, case):
+    listen, body = case.split("::")
+    assert said(SUBJECT, folder, body, listen=listen) == said(NGINX, folder, body, listen=listen)
 
 
 # Refused here, with a reason; nginx starts, and no client can use it.

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from authority import Authority
 from certificate import make_certificate
 from wire import WireError, fetch
 
@@ -22,6 +23,7 @@ class TlsOrigin:
             self.context.verify_mode = ssl.CERT_REQUIRED
             self.context.load_verify_locations(client_ca)
         self.names, self.resumed, self.versions, self.connections = [], [], [], 0
+        self.clients = []
         self.cut = False
         self.context.sni_callback = lambda s, name, c: self.names.append(name)
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -42,6 +44,8 @@ class TlsOrigin:
                 self.connections += 1
                 self.resumed.append(tls.session_reused)
                 self.versions.append(tls.version())
+                shown = tls.getpeercert()
+                self.clients.append(shown and dict(one[0] for one in shown["subject"])["commonName"])
                 buffer = b""
                 while True:
                     while b"\r\n\r\n" not in buffer:
@@ -164,3 +168,62 @@ def test_end_of_connection(stand):
     with pytest.raises(WireError):
         fetch(stand.address(), "GET /close/cut")
     stand.wait_logged("while reading upstream", since=since)
+
+
+# Any two differ in one thing that decides who is trusted, or what is shown.
+TRUSTS = {
+    "nobody": "",
+    "name": "proxy_ssl_verify on; proxy_ssl_trusted_certificate @certificate@; proxy_ssl_name example.test;",
+    "other-name": "proxy_ssl_verify on; proxy_ssl_trusted_certificate @certificate@; proxy_ssl_name a.example.test;",
+    "other-ca": "proxy_ssl_verify on; proxy_ssl_trusted_certificate @both@; proxy_ssl_name example.test;",
+    "unchecked": "proxy_ssl_trusted_certificate @certificate@; proxy_ssl_name example.test;",
+    "client": "proxy_ssl_certificate @client.pem@; proxy_ssl_certificate_key @client.key@;",
+    "other-client": "proxy_ssl_certificate @second.pem@; proxy_ssl_certificate_key @second.key@;",
+    "perhaps-client": "proxy_ssl_certificate $arg_pem; proxy_ssl_certificate_key $arg_key;",
+    "variable-client": "proxy_ssl_certificate @clients@/$arg_who.pem; proxy_ssl_certificate_key @clients@/$arg_who.key;",
+}
+
+
+@pytest.fixture(scope="module")
+def trusts(shared):
+    folder = shared.folder()
+    certificate, key = make_certificate(folder)
+    ca = Authority(folder, "clients")
+    first, second = ca.issue("first"), ca.issue("second")
+    both = certificate + ".both"
+    with open(both, "w") as out, open(certificate) as one:
+        out.write(one.read() + ca.own.text("pem"))
+    origin = shared.keep(TlsOrigin(certificate, key))
+    origin.context.verify_mode = ssl.CERT_OPTIONAL
+    origin.context.load_verify_locations(ca.pem)
+    places = "".join("location /%s/ { proxy_pass https://@origin.app@; %s }\n" % one for one in TRUSTS.items())
+    made = shared.server(
+        "server { listen @host@:@port@; proxy_ssl_protocols TLSv1.2;\n%s}\n"
+        "server { listen @host@:@port.new@; proxy_ssl_protocols TLSv1.3;\n%s}\n" % (places, places), threads=1,
+        names={"origin.app": origin.name, "certificate": certificate, "both": both,
+               "client.pem": first.pem, "client.key": first.key, "second.pem": second.pem,
+               "second.key": second.key, "clients": first.pem.rsplit("/", 1)[0]})
+    made.app = origin
+    made.first = first
+    return made
+
+
+@pytest.mark.parametrize("port", ["main", "new"])
+def test_sessions_stay_with_their_trust(trusts, port):
+    """Each place resumes its own sessions and nobody else's."""
+    origin = trusts.app
+    places = ["/%s/end" % place for place in TRUSTS if place != "variable-client"]
+    places += ["/variable-client/end?who=first-ec", "/variable-client/end?who=second-ec"]
+    for place in places:
+        del origin.resumed[:], origin.clients[:]
+        for _ in range(3):
+            assert fetch(trusts.address(port), "GET " + place).status == 200
+        assert origin.resumed == [False, True, True], place
+        assert origin.clients == [{"client": "first", "other-client": "second"}.get(
+            place.split("/")[1], place.partition("who=")[2][:-3] or None)] * 3, place
+
+
+def test_variable_certificate(trusts):
+    """Nothing is shown where the names are empty; what cannot be loaded is said."""
+    assert fetch(trusts.address(), "GET /variable-client/end?who=missing").status == 500
+    trusts.wait_logged('cannot load certificate "%s/missing.pem"' % trusts.first.pem.rsplit("/", 1)[0])
