@@ -114,13 +114,14 @@ entry_here(const struct conf *cf, const struct row_entry *entry)
 struct names_here {
 	struct conf *cf;
 	struct vec names;
+	bool anywhere;		/* also what has another place */
 };
 
 static void
 name_collect(struct str name, void *value, void *arg)
 {
 	struct names_here *here = arg;
-	const struct row_entry *entry = entry_here(here->cf, value);
+	const struct row_entry *entry = here->anywhere ? value : entry_here(here->cf, value);
 
 	if (entry != NULL && (entry->row->flags & CONF_UNBUILT) == 0)
 		*(struct str *)vec_push(&here->names, here->cf->temp) = name;
@@ -129,11 +130,17 @@ name_collect(struct str name, void *value, void *arg)
 static int
 unknown_directive(struct conf *cf, struct str name)
 {
-	struct names_here here = { cf, VEC_OF(struct str) };
+	struct names_here here = { .cf = cf, .names = VEC_OF(struct str) };
 	struct str near;
 
 	hash_each(cf->index, name_collect, &here);
 	near = suggest_name(name, &here.names);
+	if (near.n == 0) {
+		here.anywhere = true;
+		here.names.count = 0;
+		hash_each(cf->index, name_collect, &here);
+		near = suggest_name(name, &here.names);
+	}
 	if (near.n == 0)
 		return (conf_error_at(cf, 0, "unknown directive \"" STR_FMT "\"", STR_ARG(name)));
 	near = pool_printf(cf->temp, "did you mean \"" STR_FMT "\"?", STR_ARG(near));

@@ -6,13 +6,15 @@
  *	wrong lacks a beginning  body_in_file_only  -> client_body_in_file_only
  *	wrong has one too much   http_server_name   -> server_name
  *	a few edits away         proxy_pas_header   -> proxy_pass_header
+ *	wrong lacks a word       client_body_size   -> client_max_body_size
  *	wrong is a part of it    gzip_comp          -> gzip_comp_level  (if of one only)
  */
 #include "conf/suggest.h"
 
 #include <limits.h>
 
-enum rank { RANK_EDIT_ONE, RANK_SUFFIX, RANK_PREFIXED, RANK_EDITS, RANK_PART, RANK_NONE };
+enum rank { RANK_EDIT_ONE, RANK_SUFFIX, RANK_PREFIXED, RANK_EDITS, RANK_WORDS, RANK_PART,
+	RANK_NONE };
 
 /* A part shorter than this is part of too much. */
 #define PART_MIN	5
@@ -60,6 +62,21 @@ ends_in_words(struct str s, struct str tail)
 	    str_chr(tail, '_') != SIZE_MAX);
 }
 
+/* Does name have the words of part, which are several, in this order? */
+static bool
+has_words(struct str name, struct str part)
+{
+	struct str rest = part, word, other;
+
+	if (str_chr(part, '_') == SIZE_MAX)
+		return (false);
+	(void)str_cut(&rest, '_', &word);
+	while (str_cut(&name, '_', &other))
+		if (str_eq(word, other) && !str_cut(&rest, '_', &word))
+			return (true);
+	return (false);
+}
+
 static enum rank
 name_rank(struct str wrong, struct str name, unsigned edits)
 {
@@ -71,6 +88,8 @@ name_rank(struct str wrong, struct str name, unsigned edits)
 		return (RANK_PREFIXED);
 	if (edits <= edits_allowed(wrong))
 		return (RANK_EDITS);
+	if (has_words(name, wrong))
+		return (RANK_WORDS);
 	if (wrong.n >= PART_MIN && str_find(name, wrong) != SIZE_MAX)
 		return (RANK_PART);
 	return (RANK_NONE);

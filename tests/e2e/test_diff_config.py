@@ -259,6 +259,11 @@ def test_unknown_directive_suggests(bench):
         out.write("events { }\nhttp { body_in_file_only on; }\n")
     status, _, err = run(SUBJECT, config, bench, "-t")
     assert status == 1 and "client_body_in_file_only" in err
+    # Where the nearest one has another place, it is named all the same.
+    with open(config, "w") as out:
+        out.write("events { }\nhttp { proxypass http://x; }\n")
+    status, _, err = run(SUBJECT, config, bench, "-t")
+    assert status == 1 and 'did you mean "proxy_pass"?' in err
 
 
 def good_config(bench, port):
