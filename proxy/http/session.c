@@ -1,7 +1,7 @@
 /*
- * HTTP/1 sessions: the life of a client's connection and what is read from it.
- * Made by session_open() for each accepted descriptor; session_out.c has the
- * sending half.
+ * HTTP/1 sessions: the life of a client's connection.  Made by session_open() for
+ * each accepted descriptor; session_in.c has what is read, session_out.c what is
+ * sent.
  *
  *	(PREFACE ->) (HANDSHAKE ->) IDLE -> HEAD -> BUSY -> IDLE ...
  *	                                     |       |-> DISCARD -> IDLE | LINGER
@@ -417,7 +417,8 @@ half_close_fire(struct timer *timer)
 
 	if (s->state != SESSION_BUSY)
 		return;
-	if (s->conn->sent != s->gone_sent) {
+	/* While it gets its answer, or we keep it waiting (limit_rate), it is there. */
+	if (s->conn->sent != s->gone_sent || timer_is_armed(&s->rate_timer)) {
 		s->gone_sent = s->conn->sent;
 		timer_arm(s->thread->loop, &s->gone_timer, HALF_CLOSE_MS, half_close_fire);
 		return;
@@ -476,7 +477,7 @@ http1_tunnel(struct request *r, struct chain *leftover)
 	timer_cancel(&s->timer);
 	timer_cancel(&s->gone_timer);
 	timer_cancel(&s->send_timer);
-	/* The queued head goes out through the tunnel's own chain. */
+	assert(chain_is_empty(&s->out));
 	chain_append(leftover, &s->in);
 	return (s->conn);
 }

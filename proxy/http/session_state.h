@@ -10,7 +10,7 @@
 #include "net/loop.h"
 
 /*
- * An HTTP/1 session, for session.c (its life and what is read) and
+ * An HTTP/1 session, for session.c (its life), session_in.c (what is read) and
  * session_out.c (what is sent) only.  Owns the conn and the request.
  */
 enum session_state {

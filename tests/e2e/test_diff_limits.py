@@ -172,6 +172,15 @@ def test_limit_rate_is_no_timeout(pair):
         assert time.monotonic() - begun > 1, one.name
 
 
+def test_limit_rate_of_a_half_closed_client(pair):
+    """Who sent its FIN and is kept waiting by limit_rate has not left."""
+    for one in pair.servers.values():
+        with Wire(one.address()) as wire:
+            wire.send(request("GET /ratedyn/big.bin?r=900k")).shut()
+            got = wire.read_response()
+            assert len(got.body) == int(got.get("Content-Length")), one.name
+
+
 def test_accel_limit_rate(pair, app):
     for one in pair.servers.values():
         app.reply = answer("200 OK", "X-Accel-Limit-Rate: 1000000", body=b"r" * 1400000)
