@@ -54,6 +54,24 @@ worker_become(struct master *m, int channel)
 	return (worker_run(&start));
 }
 
+/* The first few times at once, then later and later. */
+static void
+worker_respawn_soon(struct master *m)
+{
+	struct master_worker *w = &m->worker;
+	uint64_t now = clock_mono_ms(), wait = 0;
+	unsigned late;
+
+	if (now - w->born_ms > SETTLED_MS)
+		w->crashes = 0;
+	if (w->crashes >= RESPAWNS_FREE) {
+		late = w->crashes - RESPAWNS_FREE;
+		wait = late < 8 ? (uint64_t)BACKOFF_MS << late : BACKOFF_MAX_MS;
+	}
+	w->crashes++;
+	w->respawn_ms = now + wait;
+}
+
 /* In the child the state is ENDED when it returns. */
 static void
 worker_spawn(struct master *m)
@@ -65,7 +83,7 @@ worker_spawn(struct master *m)
 	m->worker.born_ms = clock_mono_ms();
 	if (handover_pair(ends) != 0) {
 		log_main(LOG_ALERT, errno, "socketpair() failed while spawning \"worker process\"");
-		master_respawn_soon(m);
+		worker_respawn_soon(m);
 		return;
 	}
 	pid = fork();
@@ -78,7 +96,7 @@ worker_spawn(struct master *m)
 	if (pid == -1) {
 		log_main(LOG_ALERT, errno, "fork() failed while spawning \"worker process\"");
 		(void)close(ends[0]);
-		master_respawn_soon(m);
+		worker_respawn_soon(m);
 		return;
 	}
 	log_main(LOG_NOTICE, 0, "start worker process %ld", (long)pid);
@@ -93,24 +111,6 @@ master_kill_worker(struct master *m)
 {
 	if (m->worker.pid != 0)
 		(void)kill(m->worker.pid, SIGKILL);
-}
-
-/* The first few times at once, then later and later. */
-void
-master_respawn_soon(struct master *m)
-{
-	struct master_worker *w = &m->worker;
-	uint64_t now = clock_mono_ms(), wait = 0;
-	unsigned late;
-
-	if (now - w->born_ms > SETTLED_MS)
-		w->crashes = 0;
-	if (w->crashes >= RESPAWNS_FREE) {
-		late = w->crashes - RESPAWNS_FREE;
-		wait = late < 8 ? (uint64_t)BACKOFF_MS << late : BACKOFF_MAX_MS;
-	}
-	w->crashes++;
-	w->respawn_ms = now + wait;
 }
 
 /* --- ends --- */
@@ -258,7 +258,7 @@ worker_ended(struct master *m, int status)
 		master_stop(m);
 		break;
 	case MASTER_RUNNING:
-		master_respawn_soon(m);
+		worker_respawn_soon(m);
 		break;
 	case MASTER_IDLE:
 		break;

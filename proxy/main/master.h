@@ -77,7 +77,6 @@ int	master_run(struct master *);
 void	master_fini(struct master *);
 
 /* For reload.c and upgrade.c. */
-void	master_respawn_soon(struct master *);
 /* The channel broke: the worker is of no use. */
 void	master_kill_worker(struct master *);
 

@@ -456,25 +456,6 @@ forward_resolve(struct forward *f)
 	resolver_ask(resolver, &f->query);
 }
 
-/* proxy_bind. */
-static void
-forward_bind(struct forward *f)
-{
-	const struct upstream_bind *bind = f->settings->bind;
-	struct str text;
-
-	if (bind == NULL || bind->text == NULL)
-		return;
-	f->local = bind->addr;
-	if (bind->addr.len > 0)
-		return;
-	text = tpl_eval(f->r, bind->text);
-	if (text.n == 0 || addr_parse(text, 0, &f->local))
-		return;
-	request_log(f->r, LOG_ERR, 0, "invalid local address \"" STR_FMT "\"", STR_ARG(text));
-	f->local.len = 0;
-}
-
 enum step_result
 forward_content(struct request *r)
 {
@@ -488,7 +469,7 @@ forward_content(struct request *r)
 	request_state(r, stream_module) = f;
 	if (!stream_target_of(r, f->settings->pass, &f->target))
 		return (request_fail(r, 500));
-	forward_bind(f);
+	upstream_bind_eval(r, f->settings->bind, &f->local);
 	/* Sets are written under their own locks; the configuration around them is frozen. */
 	if (f->target.group != NULL)
 		f->choice.set = (struct peer_set *)(uintptr_t)&f->target.group->set;

@@ -3,7 +3,6 @@
  * before the head is complete (conditional requests are decided, compression and
  * ranges are not); with add_trailer it also waits for the last byte.
  */
-#include "base/clock.h"
 #include "http/filter.h"
 #include "http/parse.h"
 #include "http/request.h"

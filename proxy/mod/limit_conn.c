@@ -236,12 +236,6 @@ limit_conn_init(struct conf *cf, struct http_conf *http)
 	return (limit_zones_open(cf, &main->zones, STR("limit_conn"), counts_new));
 }
 
-static const struct conf_name limit_levels[] = {
-	{ "info", LOG_INFO }, { "notice", LOG_NOTICE }, { "warn", LOG_WARN }, { "error", LOG_ERR },
-	{ NULL, 0 }
-};
-static const struct conf_range limit_statuses = { 400, 599 };
-
 #define IN_LOCATION(field)						\
 	.scope = SCOPE_LOCATION, .offset = offsetof(struct limit_conn_location, field)
 

@@ -14,6 +14,12 @@
 #define PAGE_WITH_ENTRY	(PAGE + 24)
 #define NODE_MIN	64
 
+const struct conf_name limit_levels[] = {
+	{ "info", LOG_INFO }, { "notice", LOG_NOTICE }, { "warn", LOG_WARN }, { "error", LOG_ERR },
+	{ NULL, 0 }
+};
+const struct conf_range limit_statuses = { 400, 599 };
+
 void
 limit_table_init(struct limit_table *table, uint64_t size)
 {

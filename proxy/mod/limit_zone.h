@@ -30,6 +30,10 @@ struct limit_table {
 	uint64_t bytes;
 };
 
+/* limit_*_log_level, limit_*_status */
+extern const struct conf_name	limit_levels[];
+extern const struct conf_range	limit_statuses;
+
 void			 limit_table_init(struct limit_table *, uint64_t size);
 struct limit_node	*limit_table_find(const struct limit_table *, struct str key, uint32_t hash);
 /* Enters a node whose hash, cost and key are set. */

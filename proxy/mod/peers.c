@@ -24,7 +24,6 @@
 
 struct peer_group {
 	pthread_mutex_t lock;
-	struct str name;
 	unsigned index;
 	struct list peers;	/* struct peer */
 	struct list waiters;	/* struct peer_waiter, oldest first */
@@ -38,14 +37,10 @@ static atomic_uint group_counter;
 static void *
 group_make(void *arg)
 {
-	const struct str *name = arg;
 	struct peer_group *group = xcalloc(1, sizeof(*group));
-	char *p = xmalloc(name->n + 1);
 
-	memcpy(p, name->p, name->n);
-	p[name->n] = '\0';
+	(void)arg;
 	pthread_mutex_init(&group->lock, NULL);
-	group->name = str_make(p, name->n);
 	group->index = atomic_fetch_add(&group_counter, 1);
 	list_init(&group->peers);
 	list_init(&group->waiters);
@@ -55,13 +50,7 @@ group_make(void *arg)
 struct peer_group *
 peer_group_get(struct str name)
 {
-	return (registry_get(STR("group"), name, group_make, &name));
-}
-
-struct str
-peer_group_name(const struct peer_group *group)
-{
-	return (group->name);
+	return (registry_get(STR("group"), name, group_make, NULL));
 }
 
 unsigned

@@ -148,7 +148,6 @@ void			 peer_group_wait_end(struct peer_group *);
 
 /* The group of that name, made if need be; never freed. */
 struct peer_group	*peer_group_get(struct str name);
-struct str		 peer_group_name(const struct peer_group *);
 /* A small number, unique in the process. */
 unsigned		 peer_group_index(const struct peer_group *);
 

@@ -17,8 +17,9 @@
 #include "mod/ssl.h"
 #include "net/tls.h"
 
-struct str
-ssl_name_normal(struct str name, char room[static SSL_NAME_MAX])
+/* As host names are compared: lower case, no dot at the end. */
+static struct str
+name_normal(struct str name, char room[static SSL_NAME_MAX])
 {
 	if (name.n > SSL_NAME_MAX)
 		return (STR(""));
@@ -36,7 +37,7 @@ ssl_name_of(const struct ssl_st *ssl, char room[static SSL_NAME_MAX])
 
 	if (name == NULL)
 		return (STR_NULL);
-	return (ssl_name_normal(str_from(name), room));
+	return (name_normal(str_from(name), room));
 }
 
 static const struct listen *
@@ -97,7 +98,7 @@ hello_callback(SSL *ssl, int *alert, void *arg)
 	const struct server *server;
 
 	(void)arg;
-	server = route_server(NULL, listen_of(ssl), ssl_name_normal(hello_name(ssl), room));
+	server = route_server(NULL, listen_of(ssl), name_normal(hello_name(ssl), room));
 	if (server->tls != NULL && server->tls != SSL_get_SSL_CTX(ssl) &&
 	    !context_switch(ssl, server->tls)) {
 		*alert = SSL_AD_INTERNAL_ERROR;

@@ -10,12 +10,10 @@ struct ssl_st;
 /* The callbacks of a context for what a client says first: SNI, of HTTP also ALPN. */
 void	ssl_hello_use(struct ssl_ctx_st *, bool http);
 
-/* A client's server name as host names are compared: lower case, no dot at the end; in room. */
 #define SSL_NAME_MAX	255
-struct str	ssl_name_normal(struct str name, char room[static SSL_NAME_MAX]);
 /* The server that a connection's SNI name chose, of the current configuration. */
 const struct server	*ssl_server_of(const struct ssl_st *);
-/* The name itself, normalised in room; absent: none was sent. */
+/* The name itself, as host names are compared (in room); absent: none was sent. */
 struct str	ssl_name_of(const struct ssl_st *, char room[static SSL_NAME_MAX]);
 
 #endif

@@ -23,7 +23,6 @@
 #define FIELDS_MAX	64
 
 struct responder {
-	struct loop *loop;
 	struct staple *staple;
 	struct conn *conn;
 	struct timer timer;
@@ -177,7 +176,6 @@ ssl_responder_ask(struct loop *loop, struct staple *staple, const struct staple_
 	size_t room = sizeof(q->host) + sizeof(q->path) + 64;
 	int error, n;
 
-	a->loop = loop;
 	a->staple = staple;
 	(void)snprintf(a->host, sizeof(a->host), "%s", q->host);
 	a->answer = xmalloc(ANSWER_MAX);

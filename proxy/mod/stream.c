@@ -6,7 +6,6 @@
 #include "mod/stream.h"
 
 #include "base/clock.h"
-#include "base/encode.h"
 #include "http/session.h"
 #include "http/site.h"
 #include "http/var.h"

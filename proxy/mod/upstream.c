@@ -22,7 +22,6 @@
 #include "http/response.h"
 #include "http/session.h"
 #include "http/spool.h"
-#include "http/tpl.h"
 #include "mod/queue.h"
 #include "net/tls.h"
 
@@ -737,32 +736,13 @@ upstream_plan(struct upstream *u)
 	plan->limits = group != NULL ? group->limits : group_default_limits;
 }
 
-/* proxy_bind. */
-static void
-plan_bind(struct upstream *u)
-{
-	const struct upstream_bind *bind = u->settings->bind;
-	struct str text;
-
-	if (bind == NULL || bind->text == NULL)
-		return;
-	u->plan.local = bind->addr;
-	if (bind->addr.len > 0)
-		return;
-	text = tpl_eval(u->r, bind->text);
-	if (text.n == 0 || addr_parse(text, 0, &u->plan.local))
-		return;
-	request_log(u->r, LOG_ERR, 0, "invalid local address \"" STR_FMT "\"", STR_ARG(text));
-	u->plan.local.len = 0;
-}
-
 enum step_result
 upstream_begin(struct upstream *u)
 {
 	struct request *r = u->r;
 	const struct upstream_settings *s = u->settings;
 
-	plan_bind(u);
+	upstream_bind_eval(r, s->bind, &u->plan.local);
 	if (u->target.tls) {
 		u->plan.identity = ssl_identity_get(r, &s->ssl, u->target.tls_name);
 		if (u->plan.identity == NULL)

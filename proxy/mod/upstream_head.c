@@ -5,7 +5,6 @@
  */
 #include "mod/upstream.h"
 
-#include "base/clock.h"
 #include "http/response.h"
 #include "http/uri.h"
 #include "mod/modules.h"

@@ -6,6 +6,7 @@
 #include "mod/upstream_settings.h"
 
 #include "http/header.h"
+#include "http/request.h"
 #include "http/tpl.h"
 #include "mod/relay.h"
 
@@ -57,6 +58,24 @@ bind_set(struct conf *cf, const struct conf_row *row, void *field)
 const struct conf_type conf_upstream_bind = {
 	.name = "address", .size = sizeof(struct upstream_bind *), .set = bind_set
 };
+
+void
+upstream_bind_eval(struct request *r, const struct upstream_bind *bind, struct addr *local)
+{
+	struct str text;
+
+	local->len = 0;
+	if (bind == NULL || bind->text == NULL)
+		return;
+	*local = bind->addr;
+	if (bind->addr.len > 0)
+		return;
+	text = tpl_eval(r, bind->text);
+	if (text.n == 0 || addr_parse(text, 0, local))
+		return;
+	request_log(r, LOG_ERR, 0, "invalid local address \"" STR_FMT "\"", STR_ARG(text));
+	local->len = 0;
+}
 
 int
 upstream_conf_commands_set(struct conf *cf, const struct conf_row *row, void *field)

@@ -11,6 +11,8 @@
 #include "mod/proxy_ssl.h"
 #include "mod/ssl_options.h"
 
+struct request;
+
 /*
  * What proxy_* and uwsgi_* directives have in common: one struct, and one list
  * of rows that both modules take with their prefix.
@@ -83,6 +85,8 @@ struct upstream_settings {
 extern const struct conf_name next_upstream_names[];
 extern const struct conf_name ignored_header_names[];
 extern const struct conf_type conf_upstream_bind;
+/* Where this request's connections to back ends come from; len 0: anywhere. */
+void	upstream_bind_eval(struct request *, const struct upstream_bind *, struct addr *local);
 extern const struct conf_type conf_buffer_size;	/* struct buffer_size */
 extern const struct conf_type conf_buffer_list;	/* struct buffer_list */
 int	upstream_conf_commands_set(struct conf *, const struct conf_row *, void *);

@@ -4,7 +4,6 @@
  * try; " : " stands where the request began anew with back ends.
  */
 #include "base/clock.h"
-#include "http/uri.h"
 #include "http/var.h"
 #include "http/var_give.h"
 #include "mod/upstream.h"
