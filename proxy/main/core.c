@@ -277,11 +277,15 @@ int
 process_complete(struct conf *cf, struct conf_values *values)
 {
 	struct process_settings *process = values->data;
+	bool pid_given = conf_is_set(values, SCOPE_PROCESS,
+	    offsetof(struct process_settings, pid)) != 0;
 
 	if (!process->has_events)
 		return (conf_error(cf, "no \"events\" section in configuration"));
 	if (conf_inherit(cf, values, NULL, SCOPE_PROCESS) != 0)
 		return (-1);
+	if (!pid_given)
+		process->pid_at = (struct conf_position){ .line = 0 };
 	if (conf_is_set(values, SCOPE_PROCESS, offsetof(struct process_settings, rlimit_core)) == 0)
 		process->rlimit_core = RLIMIT_UNSET;
 	if (geteuid() == 0 && process->user.name.n == 0)

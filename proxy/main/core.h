@@ -23,7 +23,7 @@ struct process_user {
 struct process_settings {
 	struct process_user user;
 	struct str pid;			/* absolute path */
-	struct conf_position pid_at;	/* its directive; no file: the build's default */
+	struct conf_position pid_at;	/* its directive; line 0: the build's default */
 	uint64_t threads;		/* never 0 after process_complete() */
 	uint64_t connections;		/* per thread */
 	uint64_t rlimit_nofile;		/* 0: not set */

@@ -65,7 +65,7 @@ log_open(struct conf *cf, struct str path)
 		path = conf_path_in_prefix(cf, path);
 	file = logs_use(gen->logs, path, &gen->logs_used, gen->pool);
 	if (file == NULL && is_default(cf)) {
-		if (cf->source->read != empty_read)
+		if (cf->source->read != empty_read && !gen->in_place)
 			conf_warn(cf, "open() \"" STR_FMT "\" failed (%d: %s), there is no "
 			    "default \"" STR_FMT "\"", STR_ARG(path), errno, strerror(errno),
 			    STR_ARG(cf->words[0].text));
@@ -131,6 +131,9 @@ generation_read(struct generation *gen, const struct options *options)
 	if (process_complete(cf, values) != 0)
 		return (-1);
 	cf->frame = NULL;
+	/* A program that was not installed has no folder for it. */
+	if (options->in_place && gen->process->pid_at.line == 0)
+		gen->process->pid = conf_path_in_prefix(cf, STR("wproxy.pid"));
 	return (0);
 }
 
@@ -170,6 +173,7 @@ generation_load(const struct generation_input *in)
 	process_module.index = module_count;
 	gen->pool = pool_new(16384);
 	gen->logs = in->logs;
+	gen->in_place = in->options->in_place;
 	gen->logs_used = VEC_OF(void *);
 	cf->pool = gen->pool;
 	cf->temp = pool_new(0);

@@ -23,6 +23,7 @@ struct generation {
 	const struct log *log;		/* the main level's error log */
 	struct logs *logs;
 	struct vec logs_used;
+	bool in_place;			/* not installed: the build's folders are not missed */
 	unsigned serial;		/* of the reload that brought it */
 	struct str record;		/* master only: what it was read from; empty: nothing to renew */
 

@@ -41,8 +41,12 @@ pidfile_write(struct str path, pid_t pid, const struct conf_position *at)
 
 	if (pidfile_create(fresh.p, pid) != 0 || rename(fresh.p, path.p) != 0) {
 		int error = errno;
+		struct str hint = hint_path(pool, path, error);
 
-		conf_tell(LOG_EMERG, at, error, hint_path(pool, path, error),
+		if (at->line == 0)
+			hint = pool_printf(pool, STR_FMT "%s\"pid\" names another file",
+			    STR_ARG(hint), hint.n > 0 ? "; " : "");
+		conf_tell(LOG_EMERG, at->line == 0 ? NULL : at, error, hint,
 		    "open() \"" STR_FMT "\" failed", STR_ARG(path));
 		(void)unlink(fresh.p);
 		rc = -1;

@@ -5,7 +5,10 @@
 
 #include "conf/conf.h"
 
-/* The file that holds the master's number.  -1 after logging; at: of the directive. */
+/*
+ * The file that holds the master's number.  -1 after logging; at: of the directive,
+ * line 0: it is the build's default.
+ */
 int	pidfile_write(struct str path, pid_t, const struct conf_position *at)
 	    __attribute__((warn_unused_result));
 int	pidfile_read(struct str path, pid_t *) __attribute__((warn_unused_result));

@@ -14,6 +14,7 @@ import pytest
 
 from certificate import make_certificate
 from server import NGINX, SUBJECT, accepts, free_port, wait_until
+from wire import fetch
 
 pytestmark = pytest.mark.wproxy_only
 
@@ -266,19 +267,48 @@ def test_configuration_in_the_folder(own):
     assert tested.returncode == 0, tested.stderr
 
 
-def test_smallest_configuration(own):
-    """The smallest file that the advice prints is a file that wproxy takes."""
+@pytest.mark.parametrize("user", [pytest.param(NOBODY, marks=pytest.mark.root), None])
+def test_smallest_configuration(own, user):
+    """The smallest file that the advice prints serves where it lies, without a word, and ends."""
     if os.path.exists(default_configuration()):
         pytest.skip("a configuration is installed")
-    folder = own.folder()
+    folder, port = own.folder(), free_port()
+    os.chmod(folder, 0o777)
     said = subprocess.run([SUBJECT], capture_output=True, text=True, timeout=20, cwd=folder).stderr
     text = [x.strip() for x in said.splitlines() if "proxy_pass" in x]
-    assert len(text) == 1
+    assert len(text) == 1 and "listen 8080;" in text[0] and "http://127.0.0.1:8000;" in text[0]
     with open(folder + "/mine.conf", "w") as out:
-        out.write("pid x.pid; error_log stderr; " + text[0])
-    tested = subprocess.run([SUBJECT, "-t", "-p", folder, "-c", "mine.conf"], capture_output=True,
-                            text=True, timeout=20, cwd=folder)
-    assert tested.returncode == 0, tested.stderr
+        out.write(text[0].replace("8080", "127.0.0.1:%d" % port).replace("127.0.0.1:8000", own.origin().name))
+    line = [SUBJECT, "-c", "mine.conf"]
+    if user is not None:
+        line = ["setpriv", "--reuid=%d" % user, "--regid=%d" % user, "--clear-groups"] + line
+        if subprocess.run(line + ["-v"], capture_output=True, timeout=20, cwd=folder).returncode != 0:
+            pytest.skip("another account cannot run %s" % SUBJECT)
+    begun = subprocess.run(line, stdout=subprocess.DEVNULL, stderr=open(folder + "/said", "wb"), timeout=60,
+                           cwd=folder)
+    try:
+        with open(folder + "/said") as file:
+            assert (begun.returncode, file.read()) == (0, "")
+        assert fetch(("127.0.0.1", port), "GET /").status == 200
+    finally:
+        ended = subprocess.run(line + ["-s", "quit"], capture_output=True, text=True, timeout=20, cwd=folder)
+    assert ended.returncode == 0, ended.stderr
+    wait_until(lambda: not os.path.exists(folder + "/wproxy.pid"), 20, "the end")
+
+
+def test_default_pid_file(own):
+    """Named from elsewhere the build's own pid file counts; where it has no folder, the directive is told."""
+    said = subprocess.run([SUBJECT, "-V"], capture_output=True, text=True, timeout=10).stderr
+    folder, port = own.folder(), free_port()
+    with open(folder + "/mine.conf", "w") as out:
+        out.write("events { } http { access_log off; client_body_temp_path %s/t; proxy_temp_path %s/t; "
+                  "uwsgi_temp_path %s/t; server { listen 127.0.0.1:%d; } }" % (folder, folder, folder, port))
+    done = subprocess.run([SUBJECT, "-c", folder + "/mine.conf", "-g", "daemon off; error_log stderr;"],
+                          capture_output=True, text=True, timeout=30) if "prefix" not in said else None
+    if done is None or done.returncode == 0 or "wproxy.pid" not in done.stderr:
+        pytest.skip("the build's folders are there")
+    assert re.search(r'\[emerg\] .*open\(\) "\S+/wproxy\.pid" failed \(\d+: [^)]*\) \(.*; "pid" names another '
+                     r'file\)\n', done.stderr), done.stderr
 
 
 def test_no_advice_for_a_named_file(own):
