@@ -8,7 +8,7 @@
 
 struct fields {
 	bool flag;
-	uint64_t number, ranged, least, size, msec, sec;
+	uint64_t number, ranged, least, size, msec, sec, place;
 	struct str str;
 	unsigned choice, mask;
 	struct vec strs;
@@ -31,6 +31,7 @@ static const struct conf_row rows[] = {
 	{ ROW("least", conf_uint, 1, 1), .offset = offsetof(struct fields, least),
 	    .param = &at_least_five },
 	{ ROW("size", conf_size, 1, 1), .offset = offsetof(struct fields, size) },
+	{ ROW("place", conf_offset, 1, 1), .offset = offsetof(struct fields, place) },
 	{ ROW("msec", conf_msec, 1, 1), .offset = offsetof(struct fields, msec) },
 	{ ROW("sec", conf_sec, 1, 1), .offset = offsetof(struct fields, sec) },
 	{ ROW("str", conf_str, 1, 1), .offset = offsetof(struct fields, str) },
@@ -89,7 +90,9 @@ static const struct {
 	{ "size abc;", "\"size\" directive invalid value" },
 	{ "size 1kk;", "\"size\" directive invalid value" },
 	{ "size -1;", "\"size\" directive invalid value" },
-	{ "size 99999999999999999g;", "\"size\" directive invalid value" },
+	{ "size 2g;", "\"size\" directive invalid value" },
+	{ "size 99999999999999999m;", "\"size\" directive invalid value" },
+	{ "place 99999999999999999g;", "\"place\" directive invalid value" },
 	{ "msec 1x;", "\"msec\" directive invalid value" },
 	{ "msec '';", "\"msec\" directive invalid value" },
 	{ "msec 1m1h;", "\"msec\" directive invalid value" },
@@ -163,10 +166,11 @@ START_TEST(other_spellings)
 	struct fixture fx;
 	struct fields *f;
 
-	ck_assert_int_eq(text_read(&fx, "flag Off; size 2g; msec 500ms; sec 30; number 007;\n"
+	ck_assert_int_eq(text_read(&fx, "flag Off; size 2m; place 2g; msec 500ms; sec 30; number 007;\n"
 	    "mask off;", &f), 0);
 	ck_assert(!f->flag);
-	ck_assert_uint_eq(f->size, 2ULL << 30);
+	ck_assert_uint_eq(f->size, 2ULL << 20);
+	ck_assert_uint_eq(f->place, 2ULL << 30);
 	ck_assert_uint_eq(f->msec, 500);
 	ck_assert_uint_eq(f->sec, 30);
 	ck_assert_uint_eq(f->number, 7);
