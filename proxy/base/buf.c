@@ -164,11 +164,14 @@ chain_add_file(struct chain *c, int fd, off_t offset, uint64_t n, struct owner *
 	chain_push(c, b);
 }
 
-static struct buf *
-node_small(struct str s)
+void
+chain_add_small(struct chain *c, struct str s)
 {
-	struct buf *b = node_new();
+	struct buf *b;
 
+	if (s.n == 0)
+		return;
+	b = node_new();
 	assert(s.n <= sizeof(b->small));
 	memcpy(b->small, s.p, s.n);
 	b->owner = NULL;
@@ -177,29 +180,7 @@ node_small(struct str s)
 	b->offset = 0;
 	b->fd = -1;
 	b->copy = false;
-	return (b);
-}
-
-void
-chain_add_small(struct chain *c, struct str s)
-{
-	if (s.n > 0)
-		chain_push(c, node_small(s));
-}
-
-void
-chain_prepend_small(struct chain *c, struct str s)
-{
-	struct buf *b;
-
-	if (s.n == 0)
-		return;
-	b = node_small(s);
-	b->next = c->first;
-	c->first = b;
-	if (c->last == NULL)
-		c->last = b;
-	c->bytes += b->n;
+	chain_push(c, b);
 }
 
 /* The block in whose end the last buf lies, if nobody else holds it: it may be filled up. */

@@ -78,7 +78,6 @@ void	chain_add(struct chain *, const char *p, size_t n, struct owner *);
 void	chain_add_file(struct chain *, int fd, off_t offset, uint64_t n, struct owner *);
 /* Copies up to sizeof small bytes into the node itself: chunk heads and the like. */
 void	chain_add_small(struct chain *, struct str);
-void	chain_prepend_small(struct chain *, struct str);
 /* Copies any number of bytes into blocks. */
 void	chain_copy(struct chain *, struct str);
 /* Moves all of from behind to; from is empty afterwards. */

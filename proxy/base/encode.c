@@ -1,5 +1,5 @@
 /*
- * Conversions of bytes to text and back: URI and HTML escapes, log escapes,
+ * Conversions of bytes to text and back: URI escapes, log escapes,
  * base64, hex, decimal.  Pure; called by http/ and mod/ (variables, redirects,
  * logs, digests).  Which byte is escaped is a bit in a table of 256.
  */
@@ -23,7 +23,6 @@ static const struct byte_set escape_sets[] = {
 	[ESCAPE_ARGS] = { { CONTROLS, 0xd800086d, 0x50000000, 0xb8000001, HIGH } },
 	/* all but letters, digits, - . _ ~ */
 	[ESCAPE_URI_COMPONENT] = { { CONTROLS, 0xfc009fff, 0x78000001, 0xb8000001, HIGH } },
-	[ESCAPE_HTML_NOTHING] = { { 0 } },
 };
 
 /* '"', '\', controls, DEL and above */
@@ -81,60 +80,6 @@ encode_uri(struct pool *pool, struct str s, enum escape_set set)
 }
 
 /* What one byte is replaced by; absent: itself. */
-typedef struct str (*byte_text)(unsigned char, char space[static 8]);
-
-static struct str
-encode_bytes(struct pool *pool, struct str s, byte_text text)
-{
-	char space[8], *out, *p;
-	size_t n = 0;
-
-	for (size_t i = 0; i < s.n; i++) {
-		struct str t = text((unsigned char)s.p[i], space);
-
-		n += t.p == NULL ? 1 : t.n;
-	}
-	if (n == s.n)
-		return (s);
-	p = out = pool_alloc(pool, n + 1);
-	for (size_t i = 0; i < s.n; i++) {
-		struct str t = text((unsigned char)s.p[i], space);
-
-		if (t.p == NULL) {
-			*p++ = s.p[i];
-		} else {
-			memcpy(p, t.p, t.n);
-			p += t.n;
-		}
-	}
-	*p = '\0';
-	return (str_make(out, n));
-}
-
-static struct str
-html_text(unsigned char c, char space[static 8])
-{
-	(void)space;
-	switch (c) {
-	case '&':
-		return (STR("&amp;"));
-	case '<':
-		return (STR("&lt;"));
-	case '>':
-		return (STR("&gt;"));
-	case '"':
-		return (STR("&quot;"));
-	default:
-		return (STR_NULL);
-	}
-}
-
-struct str
-encode_html(struct pool *pool, struct str s)
-{
-	return (encode_bytes(pool, s, html_text));
-}
-
 static struct str
 json_text(unsigned char c, char space[static 8])
 {
@@ -155,6 +100,34 @@ json_text(unsigned char c, char space[static 8])
 	return (str_make(space, 6));
 }
 
+static struct str
+encode_json(struct pool *pool, struct str s)
+{
+	char space[8], *out, *p;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		struct str t = json_text((unsigned char)s.p[i], space);
+
+		n += t.p == NULL ? 1 : t.n;
+	}
+	if (n == s.n)
+		return (s);
+	p = out = pool_alloc(pool, n + 1);
+	for (size_t i = 0; i < s.n; i++) {
+		struct str t = json_text((unsigned char)s.p[i], space);
+
+		if (t.p == NULL) {
+			*p++ = s.p[i];
+		} else {
+			memcpy(p, t.p, t.n);
+			p += t.n;
+		}
+	}
+	*p = '\0';
+	return (str_make(out, n));
+}
+
 struct str
 encode_log(struct pool *pool, struct str s, enum log_escape escape)
 {
@@ -164,7 +137,7 @@ encode_log(struct pool *pool, struct str s, enum log_escape escape)
 	case LOG_ESCAPE_CONTROLS:
 		return (encode_set(pool, s, &log_controls_set, STR("\\x")));
 	case LOG_ESCAPE_JSON:
-		return (encode_bytes(pool, s, json_text));
+		return (encode_json(pool, s));
 	default:
 		return (s);
 	}

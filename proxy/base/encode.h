@@ -14,16 +14,15 @@
 enum escape_set {
 	ESCAPE_URI,		/* path: controls, blank, '#', '%', '?', 0x7f and above */
 	ESCAPE_ARGS,		/* query string kept as one: also '&', '+' of a captured value */
-	ESCAPE_URI_COMPONENT,	/* everything but unreserved */
-	ESCAPE_HTML_NOTHING	/* none: returns the string itself */
+	ESCAPE_URI_COMPONENT	/* everything but unreserved */
 };
 struct str	encode_uri(struct pool *, struct str, enum escape_set);
-struct str	encode_html(struct pool *, struct str);	/* & < > " */
 
 enum log_escape { LOG_ESCAPE_DEFAULT, LOG_ESCAPE_JSON, LOG_ESCAPE_NONE, LOG_ESCAPE_CONTROLS };
 /*
  * CONTROLS: \xXX for < 32 and 127 only, for a line made of several parts.
- * nginx: default \xXX for '"', '\\', <32, >126; json \" \\ \n \u00XX.  s itself when nothing changes.
+ * nginx: default \xXX for '"', '\\', <32, >126; json \" \\ \n \u00XX.
+ * s itself when nothing changes.
  */
 struct str	encode_log(struct pool *, struct str, enum log_escape);
 

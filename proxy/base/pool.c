@@ -1,8 +1,9 @@
 /*
  * Arenas.  A pool is its first block; further blocks double in size up to
  * BLOCK_MAX.  First blocks of the default size are recycled in a bounded free
- * list of each thread: a request that stays within one costs no malloc.  What is larger than a quarter of that and does not fit where we
- * are gets an allocation of its own, so that little of a block is wasted.
+ * list of each thread: a request that stays within one costs no malloc.  What is
+ * larger than a quarter of BLOCK_MAX and does not fit where we are gets an
+ * allocation of its own, so that little of a block is wasted.
  *
  *	pool | first bytes ... at | free ... end      blocks: newer ones, newest first
  */

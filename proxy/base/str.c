@@ -4,6 +4,7 @@
  */
 #include <limits.h>
 
+#include "base/encode.h"
 #include "base/str.h"
 
 bool
@@ -100,15 +101,6 @@ str_cut(struct str *rest, char separator, struct str *item)
 	return (true);
 }
 
-static int
-digit_of(unsigned char c)
-{
-	if (c >= '0' && c <= '9')
-		return (c - '0');
-	c = ascii_lower(c);
-	return (c >= 'a' && c <= 'f' ? c - 'a' + 10 : INT_MAX);
-}
-
 static bool
 str_to_number(struct str s, unsigned base, uint64_t max, uint64_t *value)
 {
@@ -117,8 +109,9 @@ str_to_number(struct str s, unsigned base, uint64_t max, uint64_t *value)
 	if (s.n == 0)
 		return (false);
 	for (size_t i = 0; i < s.n; i++) {
-		unsigned d = (unsigned)digit_of((unsigned char)s.p[i]);
+		unsigned d = (unsigned)hex_digit((unsigned char)s.p[i]);
 
+		/* No digit at all is -1, the largest there is. */
 		if (d >= base || v > (UINT64_MAX - d) / base)
 			return (false);
 		v = v * base + d;

@@ -387,14 +387,3 @@ conf_source_replace(struct conf_source *source, struct str path, struct str byte
 	*(struct str *)vec_push(&answer->items, as->pool) = bytes;
 	return (true);
 }
-
-void
-conf_source_each(struct conf_source *source,
-    void (*fn)(struct str path, struct str bytes, void *arg), void *arg)
-{
-	struct answers *as = answers_of(source);
-
-	VEC_EACH(&as->order, struct answer *, it)
-		if ((*it)->kind == ANSWER_FILE && (*it)->error == 0)
-			fn((*it)->path, *vec_at(&(*it)->items, struct str, 0), arg);
-}

@@ -42,11 +42,5 @@ struct conf_source	*conf_source_replay(struct pool *, struct str record);
  */
 bool			 conf_source_replace(struct conf_source *, struct str path,
 			    struct str bytes);
-/*
- * Calls fn once per recorded file, in order of first reading: private keys and
- * password files too.  -T prints only struct conf's files.
- */
-void			 conf_source_each(struct conf_source *,
-			    void (*fn)(struct str path, struct str bytes, void *arg), void *arg);
 
 #endif

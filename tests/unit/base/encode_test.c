@@ -26,7 +26,6 @@ static const struct {
 	{ ESCAPE_URI, "\"<>\\^`{|}", "%22%3C%3E%5C%5E%60%7B%7C%7D" }, { ESCAPE_URI, "", "" },
 	{ ESCAPE_ARGS, "a&b+c;d e", "a%26b%2Bc%3Bd%20e" }, { ESCAPE_ARGS, "a=b/c", "a=b/c" },
 	{ ESCAPE_URI_COMPONENT, "a/b=c:d@e~f-g.h_i", "a%2Fb%3Dc%3Ad%40e~f-g.h_i" },
-	{ ESCAPE_HTML_NOTHING, "a b%", "a b%" },
 };
 
 START_TEST(uri)
@@ -45,14 +44,6 @@ START_TEST(component_escapes_all_but_unreserved)
 		ck_assert_uint_eq(encode_uri(pool, str_make(&byte, 1), ESCAPE_URI_COMPONENT).n,
 		    plain ? 1 : 3);
 	}
-}
-END_TEST
-
-START_TEST(html)
-{
-	ck_assert_bytes(encode_html(pool, STR("<a href=\"x&y\">'")),
-	    "&lt;a href=&quot;x&amp;y&quot;&gt;'");
-	ck_assert_bytes(encode_html(pool, STR("plain")), "plain");
 }
 END_TEST
 
@@ -156,7 +147,6 @@ add(TCase *tcase)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_loop_test(tcase, uri, 0, ROWS(uris));
 	tcase_add_test(tcase, component_escapes_all_but_unreserved);
-	tcase_add_test(tcase, html);
 	tcase_add_test(tcase, log_lines);
 	tcase_add_loop_test(tcase, base64, 0, ROWS(base64s));
 	tcase_add_loop_test(tcase, base64_refused, 0, ROWS(bad_base64));

@@ -129,31 +129,6 @@ START_TEST(record_is_replayed)
 }
 END_TEST
 
-static void
-path_append(struct str path, struct str bytes, void *arg)
-{
-	struct str *all = arg;
-
-	path = str_skip(path, folder.n);
-	*all = pool_printf(pool, "%s" STR_FMT "=%zu ", all->p, STR_ARG(path), bytes.n);
-}
-
-START_TEST(each_file_in_order)
-{
-	struct conf_source *files = conf_source_files(pool);
-	struct str all = STR("");
-
-	answers_check(files);
-	answers_check(files);
-	conf_source_each(files, path_append, &all);
-	ck_assert_str_eq(all.p, "/b.conf=3 /a.conf=3 /empty=0 ");
-	all = STR("");
-	conf_source_each(conf_source_replay(pool, conf_source_record(files, pool)), path_append,
-	    &all);
-	ck_assert_str_eq(all.p, "/b.conf=3 /a.conf=3 /empty=0 ");
-}
-END_TEST
-
 /* Cut anywhere between two answers' bytes, it is refused. */
 START_TEST(cut_record_is_refused)
 {
@@ -222,7 +197,6 @@ main(void)
 	tcase_add_test(tc, files_answer);
 	tcase_add_test(tc, files_are_seen_once);
 	tcase_add_test(tc, record_is_replayed);
-	tcase_add_test(tc, each_file_in_order);
 	tcase_add_test(tc, cut_record_is_refused);
 	tcase_add_loop_test(tc, record_is_validated, 0,
 	    (int)(sizeof(records) / sizeof(records[0])));
