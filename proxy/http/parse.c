@@ -440,7 +440,10 @@ cgi_status(struct response_head *head)
 	head->line = STR_NULL;
 	head->reason = STR_NULL;
 	if (field == NULL) {
-		head->status = fields_get(&fields, FIELD_LOCATION) != NULL ? 302 : 200;
+		bool moved = fields_get(&fields, FIELD_LOCATION) != NULL;
+
+		head->status = moved ? 302 : 200;
+		head->reason = moved ? STR("Moved Temporarily") : STR("OK");
 		return (true);
 	}
 	if (!str_to_uint(str_make(field->value.p, field->value.n < 3 ? field->value.n : 3), 999,

@@ -157,13 +157,26 @@ static_answer(struct request *r, struct file *file)
 	return (STEP_DONE);
 }
 
-/* While an error is answered, what would have been refused is answered like GET (SEMANTICS D2). */
+/*
+ * While an error is answered, POST, PUT, PATCH and DELETE are taken as GET, so that its page comes
+ * and not another error (SEMANTICS D2).
+ */
 static bool
 static_method_allowed(const struct request *r, bool file_found)
 {
-	if (r->in.method == METHOD_GET || r->in.method == METHOD_HEAD || r->failed != NULL)
+	switch (r->in.method) {
+	case METHOD_GET:
+	case METHOD_HEAD:
 		return (true);
-	return (r->in.method == METHOD_POST && !file_found);
+	case METHOD_POST:
+		return (!file_found || r->failed != NULL);
+	case METHOD_PUT:
+	case METHOD_PATCH:
+	case METHOD_DELETE:
+		return (r->failed != NULL);
+	default:
+		return (false);
+	}
 }
 
 enum step_result

@@ -268,6 +268,7 @@ def test_headers_and_access(pair, case):
     Case("PUT /down/static", body="b", want=Want("post-down", status=502, body=b"maintenance page")),
     Case("DELETE /down/static", want=Want("post-down", status=502, body=b"maintenance page")),
     Case("PATCH /down/static", body="b", want=Want("post-down", status=502, body=b"maintenance page")),
+    "OPTIONS /down/static", "PROPFIND /down/static",
     Case("POST /down/page", body="b"), Case("POST /big", body="too long"),
     Case("POST /bigstatic", body="too long"), Case("POST /e500", body="b"),
     Case("GET /e403", "Connection: close"), Case("GET /nope HTTP/1.0"), Case("GET /bad%zz"),
