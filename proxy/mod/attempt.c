@@ -538,6 +538,13 @@ attempt_pull(struct attempt *a)
 	return (result);
 }
 
+void
+attempt_pause(struct attempt *a)
+{
+	a->paused = true;
+	attempt_await(a);
+}
+
 static bool
 attempt_may_idle(const struct attempt *a)
 {

@@ -124,7 +124,7 @@ struct attempt_begin {
 };
 struct attempt	*attempt_start(struct attempt_begin *, int *error);
 
-/* More of the request, in on_sent or later.  May call on_failed, not on_sent. */
+/* More of the request, in on_sent or later.  A failure is told later, by an event. */
 void	attempt_send(struct attempt *, struct chain *, bool last);
 /* Bytes of the request that the socket has not taken. */
 static inline uint64_t
@@ -138,8 +138,13 @@ uint64_t	attempt_bytes_received(const struct attempt *);
 /* True: nothing of the request can have reached the application (power 5). */
 bool	attempt_nothing_arrived(const struct attempt *);
 
-/* Pulls body: pump_run() on the attempt's pump, with the read timeout kept.  On END the attempt is still to be finished. */
+/*
+ * Pulls body: pump_run() on the attempt's pump, with the read timeout kept.  On END the attempt is
+ * still to be finished.
+ */
 enum pump_result	attempt_pull(struct attempt *);
+/* The owner cannot take anything now: no read timeout before the next attempt_pull(). */
+void	attempt_pause(struct attempt *);
 /*
  * The owner has all it wants.  complete: the answer was read whole, so that the connection may be
  * kept.  result: for the peer's counters; ended: the choice, see peer_done().  The attempt is gone.

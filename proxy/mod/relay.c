@@ -340,11 +340,10 @@ relay_drained(struct relay *relay)
 }
 
 void
-relay_start(struct relay *relay, struct upstream *u, bool buffering, bool flush)
+relay_start(struct relay *relay, bool buffering, bool flush)
 {
-	struct pump *pump = &u->attempt->pump;
+	struct pump *pump = &relay->u->attempt->pump;
 
-	relay->u = u;
 	relay->buffering = buffering;
 	relay->flush = flush;
 	pump->room = relay_room;

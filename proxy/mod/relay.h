@@ -15,7 +15,7 @@ struct spool;
  * the back end gives it, what the client does not take goes to memory, then a file.
  */
 struct relay {
-	struct upstream *u;
+	struct upstream *u;		/* whose it is, from its beginning */
 	bool buffering;
 	bool flush;			/* at once, also where buffered (text/event-stream) */
 	bool client_gone;		/* the answer is read and dropped */
@@ -34,7 +34,7 @@ struct relay {
 };
 
 /* The head was sent: takes the attempt's pump over and begins. */
-void	relay_start(struct relay *, struct upstream *, bool buffering, bool flush);
+void	relay_start(struct relay *, bool buffering, bool flush);
 /* The back end has bytes. */
 void	relay_pull(struct relay *);
 /* The client took some. */

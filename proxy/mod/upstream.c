@@ -91,6 +91,7 @@ upstream_new(struct request *r, const struct upstream_protocol *protocol,
 	u->r = r;
 	u->protocol = protocol;
 	u->settings = settings;
+	u->relay.u = u;
 	u->queued = -1;
 	u->idempotent = method_is_idempotent(r->in.method);
 	u->results = r->upstream == NULL ? VEC_OF(struct upstream_result) : r->upstream->results;

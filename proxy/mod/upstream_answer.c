@@ -157,6 +157,7 @@ upstream_switch(struct upstream *u)
 		return;
 	u->state = UPSTREAM_RELAYING;
 	if (session_queued(r) > 0) {
+		attempt_pause(u->attempt);
 		session_await_drain(r);
 		return;
 	}
@@ -193,7 +194,7 @@ upstream_on_head(struct attempt *a)
 	flush = upstream_head_streams(u, &buffering);
 	if (resp_start(u->r) != 0)
 		u->relay.client_gone = true;
-	relay_start(&u->relay, u, buffering, flush);
+	relay_start(&u->relay, buffering, flush);
 }
 
 void

@@ -403,6 +403,31 @@ def echo_tunnel(exchange, received):
     exchange.close()
 
 
+def test_switch_at_a_limited_rate(own):
+    """The 101 takes longer than the back end may be silent: that time is the client's."""
+    app = own.origin()
+
+    def switch(exchange, received):
+        exchange.send(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                      b"X-Accel-Limit-Rate: 100\r\n\r\n")
+        exchange.send(exchange.socket.recv(100).upper())
+        exchange.close()
+    app.scripts["/x"] = switch
+    slow = own.server(r"""
+        server {
+            listen @host@:@port@;
+            proxy_read_timeout 200ms;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection upgrade;
+            location / { proxy_pass http://%s; }
+        }""" % app.name)
+    with Wire(slow.address()) as wire:
+        wire.send(request("GET /x", *UPGRADE))
+        assert wire.read_head().status == 101
+        wire.send(b"data")
+        assert wire.read_exactly(4) == b"DATA"
+
+
 @pytest.fixture
 def tunnel(app):
     app.scripts["/channels/x"] = echo_tunnel
