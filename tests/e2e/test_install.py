@@ -236,6 +236,19 @@ def test_capabilities_stay_with_the_master(own):
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("name,warns", [("nobody", False), ("www-data", True), ("no-such-user", True)])
+def test_user_that_it_is_already(own, name, warns):
+    """`user' where the unit made the process that user: fulfilled, not ignored."""
+    folder = own.folder()
+    config = os.path.join(folder, "c")
+    with open(config, "w") as out:
+        out.write("user %s;\npid %s/pid;\nevents { }\n" % (name, folder))
+    done = subprocess.run(["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups", SUBJECT, "-t",
+                           "-e", "stderr", "-c", config, "-p", folder], capture_output=True, text=True)
+    assert done.stderr.count("makes sense only") == (1 if warns else 0), done.stderr
+
+
+@pytest.mark.root
 @needs_build
 def test_socket_activation(installed, own):
     """The socket of the unit's address is used as it is handed in: port 80 stays with systemd."""
