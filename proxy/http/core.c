@@ -574,7 +574,10 @@ core_file(struct request *r, struct str path, bool want_bytes)
 	return (file_get_guarded(path, from.n, core->disable_symlinks, want_bytes));
 }
 
-/* A warning for the mismatch of slashes that lets "/static../x" leave an aliased folder (SEMANTICS e3). */
+/*
+ * Warnings for mismatches of slashes (SEMANTICS e3): one lets "/static../x" leave an aliased folder,
+ * the other looks for "/datax" where "/data/x" is meant.
+ */
 static int
 core_init_location(struct conf *cf, struct location *loc)
 {
@@ -588,6 +591,12 @@ core_init_location(struct conf *cf, struct location *loc)
 		log_write(cf->log, LOG_WARN, 0, 0, "location \"" STR_FMT "\" has no slash at its end "
 		    "while its alias \"" STR_FMT "\" has one: paths like \"" STR_FMT "../\" are refused",
 		    STR_ARG(loc->name), STR_ARG(root), STR_ARG(loc->name));
+	else if (str_ends(loc->name, STR("/")) && !str_ends(root, STR("/")) &&
+	    tpl_is_literal(core->root))
+		log_write(cf->log, LOG_WARN, 0, 0, "location \"" STR_FMT "\" has a slash at its end "
+		    "while its alias \"" STR_FMT "\" has none: \"" STR_FMT "x\" is looked for as \""
+		    STR_FMT "x\"", STR_ARG(loc->name), STR_ARG(root), STR_ARG(loc->name),
+		    STR_ARG(root));
 	return (0);
 }
 

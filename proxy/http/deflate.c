@@ -1,7 +1,7 @@
 /*
- * zlib's gzip streams over chains, both ways: what comes in is released as it
- * is read, what goes out lies in blocks.  Owned by the gzip and gunzip filters,
- * one per response; all of zlib's memory is the response's arena.
+ * zlib's gzip stream over chains: what comes in is released as it is read, what
+ * goes out lies in blocks.  Owned by the gzip filter, one per response; all of
+ * zlib's memory is the response's arena.
  *
  *	in: [buf] [file] -> (source) -> zlib -> (sink: block being filled) -> out
  */
@@ -18,7 +18,6 @@
 #define WINDOW_SMALL	11
 #define MEM_LEVEL_SMALL	4		/* 16 KiB */
 #define LIVE_MANY	16		/* streams of a thread; then they are made small */
-#define INFLATE_TURN	(256 * 1024)	/* output of one call: a small body may be a huge one */
 
 /* Where output goes: the block that is filled across calls. */
 struct sink {
@@ -33,12 +32,6 @@ struct deflate {
 };
 
 static _Thread_local unsigned live;	/* struct deflate */
-
-struct inflate {
-	z_stream z;
-	struct sink sink;
-	bool begun;		/* inside a member: the input must not end here */
-};
 
 static voidpf
 arena_alloc(voidpf pool, uInt count, uInt size)
@@ -198,80 +191,4 @@ deflate_chain(struct deflate *d, struct chain *in, struct chain *out, bool flush
 	if (result == 0 && last)
 		sink_drop(&d->sink);
 	return (result);
-}
-
-struct inflate *
-inflate_new(struct pool *pool)
-{
-	struct inflate *f = pool_new_object(pool, struct inflate);
-
-	f->z.zalloc = arena_alloc;
-	f->z.zfree = arena_free;
-	f->z.opaque = pool;
-	if (inflateInit2(&f->z, MAX_WBITS + GZIP_WINDOW) != Z_OK)
-		return (NULL);
-	pool_cleanup(pool, sink_drop, &f->sink);
-	return (f);
-}
-
-/* One step over one piece of input: 0 wants more input, 1 has more output, -1. */
-static int
-inflate_run(struct inflate *f, struct chain *out, uint64_t stop)
-{
-	int result;
-
-	do {
-		if (out->bytes >= stop)
-			return (1);
-		sink_open(&f->sink, &f->z);
-		f->begun = f->begun || f->z.avail_in > 0;
-		result = inflate(&f->z, Z_NO_FLUSH);
-		sink_take(&f->sink, &f->z, out);
-		if (result == Z_STREAM_END) {
-			/* Members may follow each other (RFC 1952 2.2). */
-			f->begun = false;
-			if (inflateReset(&f->z) != Z_OK)
-				return (-1);
-		} else if (result != Z_OK && result != Z_BUF_ERROR) {
-			return (-1);
-		}
-	} while (f->z.avail_in > 0 || (f->begun && f->z.avail_out == 0));
-	return (0);
-}
-
-int
-inflate_chain(struct inflate *f, struct chain *in, struct chain *out)
-{
-	uint64_t stop = out->bytes + INFLATE_TURN;
-	struct block *space = NULL;
-	int result;
-
-	/* First what an earlier call left inside zlib. */
-	f->z.avail_in = 0;
-	result = f->begun ? inflate_run(f, out, stop) : 0;
-	while (result == 0 && !chain_is_empty(in)) {
-		const char *p;
-		ssize_t n;
-
-		if (in->first->p == NULL && space == NULL)
-			space = block_new();
-		n = source_open(in, space == NULL ? NULL : space->base, BLOCK_SIZE, &p);
-		if (n <= 0) {
-			result = -1;
-			break;
-		}
-		f->z.next_in = (Bytef *)(uintptr_t)p;
-		f->z.avail_in = (uInt)n;
-		result = inflate_run(f, out, stop);
-		chain_drop(in, (uint64_t)n - f->z.avail_in);
-	}
-	if (space != NULL)
-		owner_drop(&space->owner);
-	return (result);
-}
-
-bool
-inflate_is_complete(const struct inflate *f)
-{
-	return (!f->begun);
 }

@@ -16,17 +16,8 @@ struct deflate	*deflate_new(struct pool *, int level, int window_bits, int mem_l
  * where the thread has many streams that wait for slow clients.
  */
 struct deflate	*deflate_new_for(struct pool *, int level, int64_t length);
-/* Compresses all of in (memory bufs only; file slices are read) behind out; flush: SYNC, last: FINISH.  -1 on error. */
-int		 deflate_chain(struct deflate *, struct chain *in, struct chain *out, bool flush, bool last);
-/* Decompression for gunzip. */
-struct inflate;
-struct inflate	*inflate_new(struct pool *);
-/*
- * 0: all of in is behind out.  1: out grew by a bounded amount and there is more: call again with
- * the same in when that is sent.  -1: no gzip.
- */
-int		 inflate_chain(struct inflate *, struct chain *in, struct chain *out);
-/* May the input end here?  False within a member. */
-bool		 inflate_is_complete(const struct inflate *);
+/* Compresses all of in (slices of files are read) behind out; flush: SYNC, last: FINISH.  -1: error. */
+int		 deflate_chain(struct deflate *, struct chain *in, struct chain *out, bool flush,
+		    bool last);
 
 #endif

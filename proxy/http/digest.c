@@ -1,7 +1,7 @@
 /*
  * Digests, random bytes and password hashes: OpenSSL's EVP, getrandom(2) and
- * crypt(3) end here.  Called for request ids, ETags, secure links and by
- * auth_basic.  Stateless but for one EVP context per thread.
+ * crypt(3) end here.  Called for request ids and by auth_basic.  Stateless but for
+ * one EVP context per thread.
  */
 #include <sys/random.h>
 
@@ -64,24 +64,6 @@ digest_parts(const EVP_MD *kind, const struct str *parts, unsigned count, unsign
 			abort();
 	if (EVP_DigestFinal_ex(context, out, &n) != 1)
 		abort();
-}
-
-void
-digest_md5(struct str s, unsigned char out[static 16])
-{
-	digest_parts(EVP_md5(), &s, 1, out);
-}
-
-void
-digest_sha1(struct str s, unsigned char out[static 20])
-{
-	digest_parts(EVP_sha1(), &s, 1, out);
-}
-
-void
-digest_sha256(struct str s, unsigned char out[static 32])
-{
-	digest_parts(EVP_sha256(), &s, 1, out);
 }
 
 int

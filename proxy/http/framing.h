@@ -34,14 +34,13 @@ struct framing_decoder {
 	unsigned state;
 	unsigned line;		/* bytes of the size line or of the trailers so far, bounded */
 	bool done;
-	char hold[8];		/* room for the implementation */
 };
 
 void	framing_decoder_init(struct framing_decoder *, const struct framing *);
 /*
- * Looks at p[0..n): *skip bytes of framing come first, then *data bytes of body; call again behind them.
- * 0; 1 when the body is complete (bytes behind skip+data belong to the next message); -400 malformed
- * (bare LF, sign, blank, overflow, extension over 1 KiB in total a chunk line, trailers over 8 KiB ...).
+ * Looks at p[0..n): *skip bytes of framing come first, then *data bytes of body; call again behind
+ * them.  0; 1 when the body is complete (bytes behind skip+data belong to the next message); -400
+ * malformed (bare LF, sign, blank, overflow, a chunk line over 1 KiB, trailers over 8 KiB ...).
  */
 int	framing_decode(struct framing_decoder *, const char *p, size_t n, size_t *skip, size_t *data);
 /* The connection ended: 0 when that is a clean end (CLOSE, or done), else -1. */

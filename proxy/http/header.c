@@ -163,35 +163,18 @@ fields_find(const struct fields *f, struct str name)
 	return (NULL);
 }
 
-static void
-fields_drop(struct fields *f, enum field_id id, struct str name)
-{
-	unsigned kept = 0;
-
-	for (unsigned i = 0; i < f->count; i++)
-		if (!field_is(&f->items[i], id, name))
-			f->items[kept++] = f->items[i];
-	f->count = kept;
-	if (id != FIELD_OTHER)
-		f->known &= ~FIELD_BIT(id);
-}
-
 void
 fields_remove(struct fields *f, enum field_id id)
 {
-	if (f->known & FIELD_BIT(id))
-		fields_drop(f, id, names[id]);
-}
+	unsigned kept = 0;
 
-void
-fields_remove_name(struct fields *f, struct str name)
-{
-	enum field_id id = field_id_of(name);
-
-	if (id != FIELD_OTHER)
-		fields_remove(f, id);
-	else
-		fields_drop(f, id, name);
+	if ((f->known & FIELD_BIT(id)) == 0)
+		return;
+	for (unsigned i = 0; i < f->count; i++)
+		if (f->items[i].id != id)
+			f->items[kept++] = f->items[i];
+	f->count = kept;
+	f->known &= ~FIELD_BIT(id);
 }
 
 void

@@ -49,16 +49,19 @@ struct str	field_name_of(enum field_id);	/* canonical spelling */
 /* Appends; name and value are not copied. */
 struct field	*fields_add(struct fields *, struct pool *, struct str name, struct str value);
 struct field	*fields_add_id(struct fields *, struct pool *, enum field_id, struct str value);
-/* The first, or NULL.  Cheap when absent (id) . */
+/* The first, or NULL.  Cheap when absent (id). */
 struct field	*fields_get(const struct fields *, enum field_id);
 struct field	*fields_find(const struct fields *, struct str name);	/* any case */
 /* Removes all of them. */
 void		 fields_remove(struct fields *, enum field_id);
-void		 fields_remove_name(struct fields *, struct str name);
 /* Removes those of that name and appends one. */
 void		 fields_set(struct fields *, struct pool *, enum field_id, struct str value);
-/* The values of all fields of that name joined with separator; the only value itself when there is one; absent (p NULL) when none. */
-struct str	 fields_join(const struct fields *, struct pool *, struct str name, struct str separator);
+/*
+ * The values of all fields of that name joined with separator; the only value itself when there is
+ * one; absent (p NULL) when none.
+ */
+struct str	 fields_join(const struct fields *, struct pool *, struct str name,
+		    struct str separator);
 /* Does a list-valued field ("a, b;q=1") of that id hold this token (any case)? */
 bool		 fields_has_token(const struct fields *, enum field_id, struct str token);
 

@@ -22,20 +22,20 @@ struct regex {
 };
 
 /* What a thread needs to match anything. */
-struct matcher {
+struct matching {
 	pcre2_match_data *result;
 	pcre2_match_context *context;
 	pcre2_jit_stack *stack;
 };
 
-static pthread_once_t matcher_once = PTHREAD_ONCE_INIT;
-static pthread_key_t matcher_key;
+static pthread_once_t matching_once = PTHREAD_ONCE_INIT;
+static pthread_key_t matching_key;
 static _Thread_local char error_text[128] = "no error";
 
 static void
-matcher_free(void *arg)
+matching_free(void *arg)
 {
-	struct matcher *m = arg;
+	struct matching *m = arg;
 
 	pcre2_match_data_free(m->result);
 	pcre2_match_context_free(m->context);
@@ -44,27 +44,27 @@ matcher_free(void *arg)
 }
 
 static void
-matcher_key_new(void)
+matching_key_new(void)
 {
-	if (pthread_key_create(&matcher_key, matcher_free) != 0)
+	if (pthread_key_create(&matching_key, matching_free) != 0)
 		abort();
 }
 
-/* This thread's matcher.  Without memory for it the process ends, as everywhere. */
-static const struct matcher *
-matcher_get(void)
+/* This thread's.  Without memory for it the process ends, as everywhere. */
+static const struct matching *
+matching_get(void)
 {
-	struct matcher *m;
+	struct matching *m;
 
-	(void)pthread_once(&matcher_once, matcher_key_new);
-	if ((m = pthread_getspecific(matcher_key)) != NULL)
+	(void)pthread_once(&matching_once, matching_key_new);
+	if ((m = pthread_getspecific(matching_key)) != NULL)
 		return (m);
 	m = xcalloc(1, sizeof(*m));
 	m->result = pcre2_match_data_create(REGEX_GROUPS_MAX, NULL);
 	m->context = pcre2_match_context_create(NULL);
 	m->stack = pcre2_jit_stack_create(STACK_FIRST, STACK_MAX, NULL);
 	if (m->result == NULL || m->context == NULL || m->stack == NULL ||
-	    pthread_setspecific(matcher_key, m) != 0)
+	    pthread_setspecific(matching_key, m) != 0)
 		abort();
 	(void)pcre2_set_match_limit(m->context, MATCH_LIMIT);
 	(void)pcre2_set_heap_limit(m->context, HEAP_LIMIT);
@@ -116,12 +116,6 @@ regex_compile(struct pool *pool, struct str pattern, bool ignore_case, struct st
 	return (regex);
 }
 
-unsigned
-regex_captures(const struct regex *regex)
-{
-	return (regex->captures);
-}
-
 struct str
 regex_pattern(const struct regex *regex)
 {
@@ -163,7 +157,7 @@ captures_fill(struct captures *captures, const pcre2_match_data *result, unsigne
 int
 regex_match(const struct regex *regex, struct str subject, struct captures *captures)
 {
-	const struct matcher *m = matcher_get();
+	const struct matching *m = matching_get();
 	unsigned groups = regex->captures + 1;
 	int n;
 

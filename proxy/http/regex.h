@@ -14,11 +14,12 @@
 struct regex;
 
 /* NULL with *error in nginx's words: pcre2_compile() failed: MESSAGE in "PATTERN" at "REST" . */
-struct regex	*regex_compile(struct pool *, struct str pattern, bool ignore_case, struct str *error);
-unsigned	 regex_captures(const struct regex *);		/* groups, without the whole match */
+struct regex	*regex_compile(struct pool *, struct str pattern, bool ignore_case,
+		    struct str *error);
 struct str	 regex_pattern(const struct regex *);
 /* Named groups: fn(name, group number, arg). */
-void		 regex_names(const struct regex *, void (*fn)(struct str, unsigned, void *), void *arg);
+void		 regex_names(const struct regex *, void (*fn)(struct str, unsigned, void *),
+		    void *arg);
 
 #define REGEX_GROUPS_MAX	32
 /* What a match captured: pieces of the subject (which must stay). */
@@ -26,7 +27,10 @@ struct captures {
 	unsigned count;				/* groups with the whole match as 0 */
 	struct str group[REGEX_GROUPS_MAX];	/* unset groups are empty */
 };
-/* 1: matches; 0: does not; -1: error or limit reached (logged by the caller with regex_error()). captures may be NULL. */
+/*
+ * 1: matches; 0: does not; -1: error or limit reached (logged by the caller with regex_error()).
+ * captures may be NULL.
+ */
 int		 regex_match(const struct regex *, struct str subject, struct captures *);
 const char	*regex_error(void);	/* of this thread's last failure */
 

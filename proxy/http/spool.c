@@ -95,12 +95,6 @@ spool_new(const struct spool_options *options)
 }
 
 void
-spool_hold(struct spool *s)
-{
-	owner_hold(&s->owner);
-}
-
-void
 spool_drop(struct spool *s)
 {
 	owner_drop(&s->owner);

@@ -71,20 +71,17 @@ START_TEST(removing_keeps_order)
 	(void)fields_add(&f, pool, STR("Via"), STR("1"));
 	(void)fields_add(&f, pool, STR("X-A"), STR("2"));
 	(void)fields_add(&f, pool, STR("via"), STR("3"));
-	(void)fields_add(&f, pool, STR("x-a"), STR("4"));
 	(void)fields_add(&f, pool, STR("X-B"), STR("5"));
-	fields_remove_name(&f, STR("X-a"));
-	ck_assert_uint_eq(f.count, 3);
 	fields_remove(&f, FIELD_VIA);
-	ck_assert_uint_eq(f.count, 1);
+	ck_assert_uint_eq(f.count, 2);
 	ck_assert_uint_eq(f.known, 0);
-	ck_assert_bytes(f.items[0].name, "X-B");
+	ck_assert_bytes(f.items[0].name, "X-A");
+	ck_assert_bytes(f.items[1].name, "X-B");
 	fields_remove(&f, FIELD_VIA);
-	fields_remove_name(&f, STR("nothing"));
-	ck_assert_uint_eq(f.count, 1);
+	ck_assert_uint_eq(f.count, 2);
 	fields_set(&f, pool, FIELD_VIA, STR("6"));
 	fields_set(&f, pool, FIELD_VIA, STR("7"));
-	ck_assert_uint_eq(f.count, 2);
+	ck_assert_uint_eq(f.count, 3);
 	ck_assert_bytes(fields_get(&f, FIELD_VIA)->value, "7");
 }
 END_TEST

@@ -103,7 +103,6 @@ START_TEST(more_groups_than_room)
 		pattern = pool_concat(pool, 2, parts);
 	}
 	regex = regex_compile(pool, pattern, false, &error);
-	ck_assert_uint_eq(regex_captures(regex), 40);
 	ck_assert_int_eq(regex_match(regex, STR("0123456789012345678901234567890123456789"),
 	    &captures), 1);
 	ck_assert_uint_eq(captures.count, REGEX_GROUPS_MAX);
@@ -130,7 +129,6 @@ START_TEST(named_groups)
 	    &error);
 	unsigned seen[3] = { 0, 0, 0 };
 
-	ck_assert_uint_eq(regex_captures(regex), 3);
 	regex_names(regex, name_seen, seen);
 	ck_assert_uint_eq(seen[0], 2);
 	ck_assert_uint_eq(seen[1], 3);
