@@ -445,10 +445,8 @@ def test_post_behind_a_slow_close(own, promise):
         threading.Event().wait(0.1)
         assert wire.ask(request("POST /second", body=b"once")).status == 200
     first, second = app.take(2)
-    if promise:
-        assert first.connection == second.connection
-    elif time.monotonic() - begun < 0.2:    # else this machine is slower than any back end
-        assert first.connection != second.connection
+    if time.monotonic() - begun < (0.9 if promise else 0.2):    # else this machine is slower than any back end
+        assert (first.connection == second.connection) == promise
 
 
 def test_fields_for_this_hop(stand):
