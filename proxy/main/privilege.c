@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/hint.h"
 #include "http/core.h"
 
 /* Besides clients: listeners, logs, loops, idle back-end connections. */
@@ -193,12 +194,22 @@ folder_make(const char *path)
 }
 
 static void
+temp_folder_failed(const char *call, const char *path, int error)
+{
+	struct pool *pool = pool_new(0);
+
+	conf_tell(LOG_CRIT, NULL, error, hint_path(pool, str_from(path), error),
+	    "%s \"%s\" failed", call, path);
+	pool_free(pool);
+}
+
+static void
 temp_folder_make(const char *path, const struct process_user *user)
 {
 	struct stat st;
 
 	if (folder_make(path) != 0) {
-		log_main(LOG_CRIT, errno, "mkdir() \"%s\" failed", path);
+		temp_folder_failed("mkdir()", path, errno);
 		return;
 	}
 	if (stat(path, &st) != 0) {
@@ -207,7 +218,7 @@ temp_folder_make(const char *path, const struct process_user *user)
 	}
 	if (geteuid() != 0) {
 		if (access(path, W_OK | X_OK) != 0)
-			log_main(LOG_CRIT, errno, "access() \"%s\" failed", path);
+			temp_folder_failed("access()", path, errno);
 		return;
 	}
 	if (user->name.n > 0 && st.st_uid != user->uid && chown(path, user->uid, (gid_t)-1) != 0)

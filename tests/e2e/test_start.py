@@ -205,6 +205,30 @@ def test_open_file_limit(place):
             % (path, line, limit)) in said
 
 
+@pytest.mark.root
+@pytest.mark.parametrize("folder, hint", [
+    ("closed/t", r'account "nobody" may not write in "@folder@/closed", which belongs to account "root" .*'),
+    ("nope/sub/t", r'.*'), ("secret/t", BARRED)])
+def test_temporary_folder(place, folder, hint):
+    """A service without uploads can do without it: it starts, and the log says what is wrong."""
+    path, _ = place.write(Case(), "wproxy")
+    os.chmod(place.folder, 0o755)
+    with open(path) as file:
+        text = file.read().replace("open/body", folder)
+    with open(path, "w") as out:
+        out.write(text)
+    process = subprocess.Popen(
+        ["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups", SUBJECT, "-c", path],
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: accepts(("127.0.0.1", place.port)), 20, "the start")
+    finally:
+        process.terminate()
+        said = process.communicate(timeout=20)[1].decode()
+    assert re.search(place.fill(r'\[crit\] mkdir\(\) "@folder@/%s" failed \(13: Permission denied\) \(%s\)\n'
+                                % (folder, hint), True), said), said
+
+
 def test_too_few_files(place):
     path, _ = place.write(Case(main="worker_rlimit_nofile 10;", mark="main"), "wproxy")
     done = place.run(SUBJECT, path)
