@@ -349,3 +349,19 @@ def test_conflicting_names_warn(bench):
     assert got[0] == want[0] == 0
     warning = 'conflicting server name "a" on 127.0.0.1:%d, ignored' % port
     assert warning in want[2] and warning in got[2]
+
+
+@pytest.mark.wproxy_only
+@pytest.mark.parametrize("text, warned", [
+    ("location /static { alias /srv/static/; }", 'paths like "/static../" are refused'),
+    ("location /data/ { alias /srv/data; }", '"/data/x" is looked for as "/srv/datax"'),
+    ("location /static { alias /srv/static; } location /data/ { alias /srv/data/; }", None),
+    ("location /data/ { alias /srv/$host; }", None)])
+def test_mismatched_slashes_warn(bench, text, warned):
+    """nginx says nothing of what then becomes a hole or a 404."""
+    config = os.path.join(bench, "slashes.conf")
+    with open(config, "w") as out:
+        out.write("pid %s/t.pid; error_log %s/e.log; events { }\nhttp { access_log off; server { "
+                  "listen 127.0.0.1:%d; %s } }\n" % (bench, bench, server.free_port(), text))
+    status, _, err = run(SUBJECT, config, bench, "-t")
+    assert status == 0 and ("[warn]" in err) == (warned is not None) and (warned or "") in err, err
