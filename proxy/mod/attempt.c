@@ -545,6 +545,12 @@ attempt_pause(struct attempt *a)
 	attempt_await(a);
 }
 
+void
+attempt_resume(struct attempt *a)
+{
+	conn_ready_later(a->backend.conn, CONN_READ);
+}
+
 static bool
 attempt_may_idle(const struct attempt *a)
 {

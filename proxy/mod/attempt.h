@@ -145,6 +145,8 @@ bool	attempt_nothing_arrived(const struct attempt *);
 enum pump_result	attempt_pull(struct attempt *);
 /* The owner cannot take anything now: no read timeout before the next attempt_pull(). */
 void	attempt_pause(struct attempt *);
+/* It can again, though nothing new came: on_body follows. */
+void	attempt_resume(struct attempt *);
 /*
  * The owner has all it wants.  complete: the answer was read whole, so that the connection may be
  * kept.  result: for the peer's counters; ended: the choice, see peer_done().  The attempt is gone.

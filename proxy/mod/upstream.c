@@ -639,9 +639,13 @@ static bool
 upstream_on_gone(struct request *r)
 {
 	struct upstream *u = r->upstream;
+	bool relaying = u->state == UPSTREAM_RELAYING, switching = relaying && r->out.status == 101;
 
-	if (u->settings->ignore_client_abort && u->state != UPSTREAM_OVER && !u->streaming) {
+	if (u->settings->ignore_client_abort && u->state != UPSTREAM_OVER && !u->streaming &&
+	    !switching) {
 		u->relay.client_gone = true;
+		if (relaying)	/* it may have waited for the client */
+			attempt_resume(u->attempt);
 		return (true);
 	}
 	if (u->attempt != NULL)

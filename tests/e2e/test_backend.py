@@ -332,6 +332,36 @@ def test_client_abort_ignored(stand):
     assert may_end.wait(5) and not gone.is_set()
 
 
+@pytest.mark.parametrize("buffering", ["on", "off"])
+def test_client_abort_ignored_in_download(own, buffering):
+    """The same in the middle of a long answer that waits for the client: it is read to its end."""
+    app = own.origin()
+    sent, through = [], threading.Event()
+
+    def script(exchange, received):
+        exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 40000000\r\n\r\n")
+        for _ in range(400):
+            if not exchange.send(b"x" * 100000):
+                return
+            sent.append(time.monotonic())
+        through.set()
+    app.scripts["/x"] = script
+    one = own.server(r"""
+        server {
+            listen @host@:@port@;
+            proxy_ignore_client_abort on;
+            proxy_buffering %s;
+            proxy_max_temp_file_size 0;
+            location / { proxy_pass http://%s; }
+        }""" % (buffering, app.name))
+    with Wire(one.address()) as wire:
+        wire.send(request("GET /x"))
+        wait_until(lambda: sent and time.monotonic() - sent[-1] > 0.4, 5, "the back end waits")
+        assert not through.is_set()
+        wire.reset()
+    assert through.wait(5), "%d of 400 parts were sent" % len(sent)
+
+
 def test_client_leaves_in_download(stand):
     """A client that leaves in mid-download ends the back end's sending."""
     over = threading.Event()
