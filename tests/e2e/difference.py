@@ -27,6 +27,9 @@ ROWS = {
                      "an HTTP/0.9 stream or an unasked 101 is a 502.",
     "interim": "Issue 2 section 3: 1xx answers of a back end are skipped; nginx 1.22 takes them "
                "for the final answer.",
+    "written-anew": "Issue 2 section 3: what goes to a back end is written anew: field names are valid, "
+                    "a target has no blank.",
+    "several": "nginx 1.23: what stands in several fields of a request is one parameter of uwsgi.",
     "always-host": "Issue 2 section 3: what goes to a back end always has a Host.",
     "close-wins": "Issue 2 section 3: nothing is processed after Connection: close, wherever it "
                   "stands (RFC 9112 9.3).",

@@ -221,3 +221,20 @@ def test_unix_socket(shared, host, path):
         return (answer.status, answer.get("Location"),
                 pair.plain("subject" if one is pair.subject else "oracle", answer.body))
     pair.both(play)
+
+
+@pytest.mark.wproxy_only
+def test_target_is_written_anew(shared):
+    """A decoded path in proxy_pass is escaped again; nginx sends the blank."""
+    app = shared.origin()
+    one = shared.server(r"""
+server {
+    listen @host@:@port@;
+    location ~ ^/re/(.*)$ { proxy_pass http://@origin@/$1; }
+    location /var/ { set $to @origin@; proxy_pass http://$to$uri?$args; }
+}
+""", names={"origin": app.name})
+    for path, target in (("/re/a%20b", "/a%20b"), ("/re/a%0dX:%20y", "/a%0DX:%20y"),
+                         ("/var/a%20b?c=%20", "/var/a%20b?c=%20")):
+        assert fetch((one.host, one.ports["main"]), "GET " + path).status == 200
+        assert app.take()[-1].target == target
