@@ -86,8 +86,8 @@ user_set(struct conf *cf, const struct conf_row *row, void *field)
 	if (geteuid() != 0) {
 		/* As that user already, by systemd's unit for example: there is nothing to say. */
 		if ((pw = getpwnam(name.p)) == NULL || pw->pw_uid != geteuid())
-			conf_warn(cf, "the \"user\" directive makes sense only if the master process "
-			    "runs with super-user privileges, ignored");
+			conf_warn(cf, "the \"user\" directive makes sense only if the master "
+			    "process runs with super-user privileges, ignored");
 		return (0);
 	}
 	errno = 0;

@@ -35,7 +35,7 @@ http {
 
 needs_envsubst = pytest.mark.skipif(shutil.which("envsubst") is None, reason="needs gettext-base")
 needs_namespaces = pytest.mark.skipif(
-    os.getuid() != 0 or subprocess.run(["unshare", "--pid", "--fork", "true"],
+    os.getuid() != 0 or subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"],
                                        capture_output=True).returncode != 0,
     reason="no namespaces of processes can be made")
 
@@ -105,6 +105,7 @@ def test_process_1(own):
                              stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
         wait_until(lambda: outer.poll() is not None or accepts(("127.0.0.1", port)), 10, "it accepts")
+        assert fetch(("127.0.0.1", port), "GET /").text == "here"
         init = child_pids(outer.pid)[0]
         worker = child_pids(init)
         assert len(worker) == 1
@@ -134,6 +135,7 @@ class Image:
     def __init__(self, scope, site, template=None, **env):
         self.scope, self.folder = scope, scope.folder()
         self.ports = {port: free_port(("127.0.0.1",)) for port in ("8079", "8080", "8443")}
+        self.listened = set()
         self.run = os.path.join(self.folder, "run/wproxy")
         self.etc = os.path.join(self.folder, "etc/wproxy")
         self.env = dict(os.environ, WPROXY_ENVSUBST_TEMPLATE_DIR=self.etc + "/templates",
@@ -161,7 +163,8 @@ class Image:
         for path in ("/etc/wproxy", "/run/wproxy", "/srv/"):
             text = text.replace(path, self.folder + path)
         text = text.replace("/usr/share/wproxy/html", os.path.join(TOP, "html"))
-        return re.sub(r"listen (80\d\d|8443)", lambda m: "listen 127.0.0.1:%d" % self.ports[m.group(1)], text)
+        self.listened |= set(re.findall(r"listen (\d+)", text))
+        return re.sub(r"listen (\d+)", lambda m: "listen 127.0.0.1:%d" % self.ports[m.group(1)], text)
 
     def start(self):
         command = ["sh", os.path.join(DOCKER, "wproxy-entrypoint"), self.program, "-e", "stderr", "-c",
@@ -170,7 +173,8 @@ class Image:
         self.err = open(os.path.join(self.folder, "stderr"), "wb")
         self.process = subprocess.Popen(command, env=self.env, stdout=self.out, stderr=self.err, cwd=self.folder)
         self.scope.keep(self)
-        wait_until(lambda: self.process.poll() is not None or accepts(self.address("8079")), 15, "it accepts")
+        wait_until(lambda: self.process.poll() is not None or all(
+            accepts(self.address(port)) for port in self.listened), 15, "it accepts")
         assert self.process.poll() is None, self.said()
         return self
 
