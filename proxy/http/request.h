@@ -170,7 +170,7 @@ struct request {
 #define REQUEST_MAGIC	0x52455131u
 #define request_state(r, mod)	((r)->state[(mod).index])
 
-/* One thread's http state: made by the worker, found by loop_owner(). */
+/* One thread's http state: made by the worker. */
 struct http_thread {
 	struct loop *loop;
 	struct http_conf *current;	/* what the next request is served by */

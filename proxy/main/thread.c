@@ -356,7 +356,6 @@ crew_init(struct crew *crew, unsigned count, const struct sockets *sockets)
 		t->http.fields_scratch = xcalloc(FIELDS_SCRATCH, sizeof(*t->http.fields_scratch));
 		t->http.files = file_cache_new();
 		t->http.on_connection_closed = connection_closed;
-		loop_set_owner(t->loop, &t->http);
 	}
 	return (0);
 }

@@ -124,7 +124,6 @@ addr_parse(struct str text, unsigned dflt_port, struct addr *out)
 	return (literal_parse(host, port != 0 ? port : dflt_port, out));
 }
 
-
 static const char *
 name_resolve(struct pool *pool, struct str host, unsigned port, struct vec *out)
 {

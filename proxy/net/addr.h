@@ -26,7 +26,7 @@ struct addr {
 #define ADDR_TEXT_MAX	(sizeof(struct sockaddr_un) + 8)
 
 /*
- * A literal: "1.2.3.4", "1.2.3.4:80", "[::1]:80", "::1"-less; "unix:/path"; with port
+ * A literal: "1.2.3.4", "1.2.3.4:80", "[::1]", "[::1]:80" (not "::1"), "unix:/path"; with port
  * dflt where none is written.  No names.  False when it is not one.
  */
 bool		addr_parse(struct str, unsigned dflt_port, struct addr *);

@@ -11,9 +11,6 @@
  */
 #include "net/conn.h"
 
-#include <sys/ioctl.h>
-
-#include <linux/sockios.h>
 #include <linux/tcp.h>	/* for tcpi_bytes_acked; excludes <netinet/tcp.h> */
 
 #include <assert.h>
@@ -189,17 +186,9 @@ conn_finish_connecting(struct conn *c, short what)
 static unsigned
 conn_note_readable(struct conn *c, short what)
 {
-	socklen_t len = sizeof(c->error);
-
-	if (c->peer_closed && !c->read_ready) {
-		if ((what & EV_CLOSED) || !(what & EV_READ))
-			return (0);
-		if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &c->error, &len) == -1 ||
-		    c->error == 0)
-			return (0);
-		c->failed_call = "recv";
-		return (CONN_ERROR);
-	}
+	if (c->peer_closed && !c->read_ready)
+		return ((what & EV_CLOSED) == 0 && (what & EV_READ) != 0 && conn_is_reset(c) ?
+		    CONN_ERROR : 0);
 	if (!(what & (EV_READ | EV_CLOSED)))
 		return (0);
 	c->read_ready = true;
@@ -587,16 +576,6 @@ conn_bytes_acked(const struct conn *c)
 	    getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == -1)
 		return (0);
 	return (info.tcpi_bytes_acked);
-}
-
-uint64_t
-conn_unsent(const struct conn *c)
-{
-	int bytes = 0;
-
-	if (ioctl(c->fd, SIOCOUTQ, &bytes) == -1 || bytes < 0)
-		return (0);
-	return ((uint64_t)bytes);
 }
 
 void

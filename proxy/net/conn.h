@@ -87,9 +87,7 @@ void		 conn_set_handler(struct conn *, conn_handler, void *arg);
  * CONN_FAILED.
  */
 ssize_t		 conn_recv(struct conn *, struct iovec *, int count);
-/*
- * Appends up to max bytes to to (one read of blocks, at most 256 KiB).  Results as conn_recv.
- */
+/* Appends up to max bytes to to (one read of blocks, at most 256 KiB).  Results as conn_recv. */
 ssize_t		 conn_recv_chain(struct conn *, struct chain *to, size_t max);
 /*
  * Sends from the front of the chain, memory and file slices, at most max bytes, until all is
@@ -141,8 +139,6 @@ bool		 conn_is_reset(struct conn *);
 void		 conn_set_keepalive(struct conn *, bool);	/* SO_KEEPALIVE */
 /* TCP_INFO's bytes acknowledged by the peer (0 where unknown, e.g. unix sockets). */
 uint64_t	 conn_bytes_acked(const struct conn *);
-/* Bytes the kernel holds unsent or unacknowledged (SIOCOUTQ). */
-uint64_t	 conn_unsent(const struct conn *);
 /* The address the descriptor is bound to. */
 void		 conn_local_addr(const struct conn *, struct addr *);
 

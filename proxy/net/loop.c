@@ -32,7 +32,6 @@
 struct loop {
 	struct event_base *base;
 	unsigned index;
-	void *owner;
 	void *slots[LOOP_SLOTS];
 
 	bool awake;		/* the clocks were read in this turn */
@@ -357,18 +356,6 @@ void **
 loop_slot(struct loop *l, enum loop_slot slot)
 {
 	return (&l->slots[slot]);
-}
-
-void
-loop_set_owner(struct loop *l, void *owner)
-{
-	l->owner = owner;
-}
-
-void *
-loop_owner(struct loop *l)
-{
-	return (l->owner);
 }
 
 char *

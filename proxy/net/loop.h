@@ -10,7 +10,7 @@
 
 /*
  * A thread's event loop.  A turn:
- *	event_base_loop(ONCE) -> mailbox -> ready list -> end-of-turn tasks
+ *	event_base_loop(ONCE) -> timers -> mailbox -> ready list -> end-of-turn tasks
  *	-> log_flush -> the dead's descriptors closed -> the dead freed
  * Everything but loop_post() and loop_stop() is for the loop's own thread.
  */
@@ -32,9 +32,6 @@ enum loop_slot { LOOP_SLOT_CONN, LOOP_SLOT_TLS, LOOP_SLOTS };
 void			**loop_slot(struct loop *, enum loop_slot);
 /* One turn, for tests and for loop_run(); wait: block until something happens. */
 void			 loop_turn(struct loop *, bool wait);
-/* A per-loop slot for what belongs to the thread above net/ (http's per-thread state). */
-void			 loop_set_owner(struct loop *, void *);
-void			*loop_owner(struct loop *);
 /* Big enough for one read of anything (64 KiB); contents die at the next callback. */
 #define LOOP_SCRATCH	65536
 char			*loop_scratch(struct loop *);

@@ -13,7 +13,6 @@
  */
 struct ssl_st;
 struct ssl_ctx_st;
-struct ssl_session_st;
 
 /*
  * Turns an open conn into the server or client side of TLS.  name: SNI of a client

@@ -408,14 +408,9 @@ START_TEST(loops_talk)
 }
 END_TEST
 
-START_TEST(slots_and_owner)
+START_TEST(index_and_scratch)
 {
-	int owner;
-
 	ck_assert_uint_eq(loop_index(loop), 3);
-	ck_assert_ptr_null(loop_owner(loop));
-	loop_set_owner(loop, &owner);
-	ck_assert_ptr_eq(loop_owner(loop), &owner);
 	memset(loop_scratch(loop), 1, LOOP_SCRATCH);
 }
 END_TEST
@@ -434,7 +429,7 @@ add(TCase *t)
 	tcase_add_test(t, threads_post);
 	tcase_add_test(t, ended_loop_has_mail);
 	tcase_add_test(t, loops_talk);
-	tcase_add_test(t, slots_and_owner);
+	tcase_add_test(t, index_and_scratch);
 }
 
 int
