@@ -1,7 +1,9 @@
 """The demo's addresses; two of them are those of OMERO.web."""
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import path
+from django.views.generic import RedirectView
 
 from . import views
 
@@ -9,6 +11,7 @@ admin.site.site_header = 'wproxy demo'
 
 urlpatterns = [
     path('', views.front, name='front'),
+    path('favicon.ico', RedirectView.as_view(url=settings.STATIC_URL + 'demo/icon.svg')),   # the admin's pages
     path('login/', auth.LoginView.as_view(template_name='demo/login.html'), name='login'),
     path('logout/', views.leave, name='leave'),
     path('notes/', views.notes, name='notes'),
