@@ -151,7 +151,10 @@ def test_changes_stay(own):
     for path in (changed, site):
         with open(path, "a") as out:
             out.write("# mine\n")
+    default = tree.path("confdir", "/conf.d/default.conf")
+    os.unlink(default)
     make("install", tree.folder)
+    assert not os.path.exists(default), "a site that was removed does not come back"
     assert tree.read("confdir", "/wproxy.conf").endswith("# mine\n")
     assert not tree.read("confdir", "/wproxy.conf.default").endswith("# mine\n")
     make("uninstall", tree.folder)
