@@ -83,8 +83,8 @@ void	chain_copy(struct chain *, struct str);
 /* Moves all of from behind to; from is empty afterwards. */
 void	chain_append(struct chain *to, struct chain *from);
 /*
- * The same for bytes that will wait: small pieces, each of which would keep a whole block alive, are
- * copied together.
+ * The same for bytes that will wait: small pieces, each of which would keep a whole block alive,
+ * are copied together.
  */
 void	chain_append_packed(struct chain *to, struct chain *from);
 /* Moves the first n bytes (n <= from->bytes) behind to, splitting a buf if need be. */

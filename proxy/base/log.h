@@ -16,15 +16,21 @@
  * them with one O_APPEND write (log_flush(), once a turn of the loop, before
  * descriptors are closed; at once where no loop runs in the thread).
  */
-enum log_level { LOG_STDERR, LOG_EMERG, LOG_ALERT, LOG_CRIT, LOG_ERR, LOG_WARN, LOG_NOTICE, LOG_INFO,
-	LOG_DEBUG };
+enum log_level { LOG_STDERR, LOG_EMERG, LOG_ALERT, LOG_CRIT, LOG_ERR, LOG_WARN, LOG_NOTICE,
+	LOG_INFO, LOG_DEBUG };
 
 /* An open file that lines go to.  Path "" with a descriptor is stderr/stdout. */
 struct log_file;
 
-/* Opens for appending (created 0644); fd >= 0 adopts that descriptor instead.  NULL with errno on failure. */
+/*
+ * Opens for appending (created 0644); fd >= 0 adopts that descriptor instead.  NULL with errno on
+ * failure.
+ */
 struct log_file	*log_file_open(const char *path, int fd);
-/* Opens path again and swaps the descriptor under all threads (USR1).  -1 with errno: the old one stays. */
+/*
+ * Opens path again and swaps the descriptor under all threads (USR1).  -1 with errno: the old one
+ * stays.
+ */
 int		 log_file_reopen(struct log_file *, int fd_or_minus_one);
 int		 log_file_fd(const struct log_file *);
 const char	*log_file_path(const struct log_file *);
@@ -39,7 +45,10 @@ void		 log_file_write(struct log_file *, struct str line, size_t size, unsigned 
 void		 log_flush(bool all);
 /* When the first line that this thread holds back is due (clock_mono_ms()); UINT64_MAX: none. */
 uint64_t	 log_due(void);
-/* True: this thread runs a loop which calls log_flush; false (default): every line is written at once. */
+/*
+ * True: this thread runs a loop which calls log_flush; false (default): every line is written at
+ * once.
+ */
 void		 log_thread_deferred(bool);
 
 /* Where error lines of a level or worse go.  A chain: each target is asked. */

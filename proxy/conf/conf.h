@@ -23,7 +23,8 @@
 struct conf_values {
 	const struct conf_row *rows;	/* the module's table */
 	unsigned char *set;	/* per row: 0 unset, 1 inherited or default, 2 written here */
-	const unsigned short *twins;	/* per row: the next with the same field; shared by levels */
+	/* per row: the next with the same field; shared by levels */
+	const unsigned short *twins;
 	void *data;
 };
 

@@ -100,7 +100,10 @@ body_pass(struct request *r)
 		r->in.fields = (struct fields){ NULL, 0, 0, 0 };
 }
 
-/* Takes what the session has.  0: all read; 1: wait; else the status to fail with; -1: the client left. */
+/*
+ * Takes what the session has.  0: all read; 1: wait; else the status to fail with; -1: the client
+ * left.
+ */
 static int
 body_take(struct request *r)
 {

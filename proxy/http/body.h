@@ -21,8 +21,8 @@ enum step_result	body_read(struct request *, void (*done)(struct request *));
 /* Has it bytes that somebody may still read, from the first on? */
 bool	body_is_open(const struct request *);
 /*
- * Before a request is written for a back end.  One that was refused, or whose body is lost (it was over a
- * limit, or streamed to another back end), comes here for its error page: it becomes a GET
+ * Before a request is written for a back end.  One that was refused, or whose body is lost (it was
+ * over a limit, or streamed to another back end), comes here for its error page: it becomes a GET
  * without a body, and nothing of a head that broke the rules goes along.
  */
 void	body_pass(struct request *);

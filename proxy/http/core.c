@@ -575,8 +575,8 @@ core_file(struct request *r, struct str path, bool want_bytes)
 }
 
 /*
- * Warnings for mismatches of slashes (SEMANTICS e3): one lets "/static../x" leave an aliased folder,
- * the other looks for "/datax" where "/data/x" is meant.
+ * Warnings for mismatches of slashes (SEMANTICS e3): one lets "/static../x" leave an aliased
+ * folder, the other looks for "/datax" where "/data/x" is meant.
  */
 static int
 core_init_location(struct conf *cf, struct location *loc)

@@ -21,7 +21,8 @@ enum satisfy { SATISFY_ALL, SATISFY_ANY };
 struct core_location {
 	struct tpl *root;		/* of root or alias; never NULL after init */
 	bool alias;
-	size_t alias_prefix;		/* bytes of the uri that an alias replaces; regex location: all */
+	/* bytes of the uri that an alias replaces; regex location: all */
+	size_t alias_prefix;
 	struct hash *types;		/* extension (lower case) -> struct str * */
 	struct str default_type;
 	bool internal;
@@ -73,13 +74,15 @@ extern const struct conf_type conf_temp_path;	/* struct temp_path * */
 extern const struct conf_type conf_error_log;	/* struct log * */
 
 /*
- * The file that the request's uri with name behind it (an index, or nothing) means by root or alias.
- * NUL behind.  404 when an alias seam would produce ".."; 0 when *path is set.
+ * The file that the request's uri with name behind it (an index, or nothing) means by root or
+ * alias.  NUL behind.  404 when an alias seam would produce ".."; 0 when *path is set.
  */
 int	core_map_uri(struct request *, struct str name, struct str *path);
 /* The same of another uri (try_files): it also stands behind an alias that is a whole path. */
 int	core_map_item(struct request *, struct str uri, struct str *path);
-/* The file at such a path for this location's use (file_get(), disable_symlinks). NULL with errno. */
+/*
+ * The file at such a path for this location's use (file_get(), disable_symlinks). NULL with errno.
+ */
 struct file	*core_file(struct request *, struct str path, bool want_bytes);
 /* MIME type by the uri's extension, or default_type. */
 struct str	core_content_type(const struct request *, struct str uri);

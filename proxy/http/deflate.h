@@ -16,7 +16,10 @@ struct deflate	*deflate_new(struct pool *, int level, int window_bits, int mem_l
  * where the thread has many streams that wait for slow clients.
  */
 struct deflate	*deflate_new_for(struct pool *, int level, int64_t length);
-/* Compresses all of in (slices of files are read) behind out; flush: SYNC, last: FINISH.  -1: error. */
+/*
+ * Compresses all of in (slices of files are read) behind out; flush: SYNC, last: FINISH.  -1:
+ * error.
+ */
 int		 deflate_chain(struct deflate *, struct chain *in, struct chain *out, bool flush,
 		    bool last);
 

@@ -42,7 +42,8 @@ struct entry {
 	struct entry *chain;		/* same bucket */
 	struct list used;		/* most recent first */
 	uint32_t hash;
-	int error;			/* errno of a path that is not there; good for its turn only */
+	/* errno of a path that is not there; good for its turn only */
+	int error;
 	bool bytes_wanted;		/* fd or content were asked for */
 	uint64_t turn;			/* clock_mono_us() of the last check */
 	dev_t dev;
@@ -197,7 +198,9 @@ entry_count(struct entry *e, uint64_t n)
 	e->cache->content += n;
 }
 
-/* Reads a small settled file whole; its descriptor, which answers under way read from, goes then. */
+/*
+ * Reads a small settled file whole; its descriptor, which answers under way read from, goes then.
+ */
 static void
 entry_load(struct entry *e)
 {

@@ -39,8 +39,8 @@ void			 file_cache_free(struct file_cache *);
  */
 struct file	*file_get(struct http_thread *, struct str path, bool want_bytes);
 /*
- * The same under disable_symlinks: opened anew each time, component by component from offset from of
- * path on, and never kept.  ELOOP: a link that the rule forbids.
+ * The same under disable_symlinks: opened anew each time, component by component from offset from
+ * of path on, and never kept.  ELOOP: a link that the rule forbids.
  */
 struct file	*file_get_guarded(struct str path, size_t from, enum links_rule, bool want_bytes);
 /* All bytes of it behind out; holds the file. */

@@ -10,15 +10,20 @@
 enum filter_verdict {
 	FILTER_SKIP,	/* not this response (it may have changed r->out's head all the same) */
 	FILTER_JOIN,	/* body bytes go through it */
-	FILTER_STOP	/* the filter answered otherwise (r->out was replaced, body to be dropped) */
+	/* the filter answered otherwise (r->out was replaced, body to be dropped) */
+	FILTER_STOP
 };
 
 struct filter {
 	const char *name;
 	/* Looks at r->out before the head is sent. *state is given to bytes(). */
 	enum filter_verdict (*start)(struct request *, void **state);
-	/* Moves all of in behind out, changed as it likes.  flags: SEND_LAST, SEND_FLUSH.  -1: cannot go on. */
-	int (*bytes)(struct request *, void *state, struct chain *in, struct chain *out, unsigned flags);
+	/*
+	 * Moves all of in behind out, changed as it likes.  flags: SEND_LAST, SEND_FLUSH.  -1:
+	 * cannot go on.
+	 */
+	int (*bytes)(struct request *, void *state, struct chain *in, struct chain *out,
+	    unsigned flags);
 };
 
 #endif

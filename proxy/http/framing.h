@@ -13,7 +13,8 @@ enum framing_kind { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_CLOSE
 
 struct framing {
 	enum framing_kind kind;
-	uint64_t length;	/* FRAMING_LENGTH (> 0 for requests; 0 is FRAMING_LENGTH 0 for responses) */
+	/* FRAMING_LENGTH (> 0 for requests; 0 is FRAMING_LENGTH 0 for responses) */
+	uint64_t length;
 };
 
 /* 0, or -400 / -501 (SEMANTICS, Transfer-Encoding).  fields: all of the request's. */
@@ -42,10 +43,14 @@ void	framing_decoder_init(struct framing_decoder *, const struct framing *);
  * them.  0; 1 when the body is complete (bytes behind skip+data belong to the next message); -400
  * malformed (bare LF, sign, blank, overflow, a chunk line over 1 KiB, trailers over 8 KiB ...).
  */
-int	framing_decode(struct framing_decoder *, const char *p, size_t n, size_t *skip, size_t *data);
+int	framing_decode(struct framing_decoder *, const char *p, size_t n, size_t *skip,
+	    size_t *data);
 /* The connection ended: 0 when that is a clean end (CLOSE, or done), else -1. */
 int	framing_decode_eof(struct framing_decoder *);
-/* Bytes of body that are sure to come at least, for read sizes and splice: LENGTH left or chunk left. */
+/*
+ * Bytes of body that are sure to come at least, for read sizes and splice: LENGTH left or chunk
+ * left.
+ */
 uint64_t	framing_decoder_left(const struct framing_decoder *);
 
 #endif

@@ -306,7 +306,10 @@ listen_default(struct conf *cf, struct server *server)
 	return (0);
 }
 
-/* What nginx refuses at once; names that are no good wildcards are judged with the others (route.c). */
+/*
+ * What nginx refuses at once; names that are no good wildcards are judged with the others
+ * (route.c).
+ */
 static bool
 server_name_is_valid(struct str name)
 {

@@ -51,8 +51,9 @@ struct module {
 	/* Before the first directive of http {} or stream {} is read (e.g. to define variables). */
 	int (*prepare)(struct conf *, struct http_conf *);
 	/*
-	 * After the block closed and everything is inherited, in this order: for every location (the
-	 * server's own level, "if" and "limit_except" blocks included, parents first), every server, then once.
+	 * After the block closed and everything is inherited, in this order: for every location
+	 * (the server's own level, "if" and "limit_except" blocks included, parents first), every
+	 * server, then once.
 	 */
 	int (*init_location)(struct conf *, struct location *);
 	int (*init_server)(struct conf *, struct server *);
@@ -66,7 +67,8 @@ void	modules_number(void);		/* once, before threads */
 /* What a request goes through, in order (mod/modules.c). */
 enum step_result {
 	STEP_NEXT,	/* go on with the next step */
-	STEP_WAIT,	/* somebody holds request_wait()'s cancel handle and will call request_resume() */
+	/* somebody holds request_wait()'s cancel handle and will call request_resume() */
+	STEP_WAIT,
 	STEP_DONE,	/* the response is started or finished, or is under somebody's care */
 	STEP_REROUTE	/* request_redirect/relocate/named was called: go on from there */
 };

@@ -103,7 +103,10 @@ is_field_value(struct str s)
 	if (s.n < sizeof(uint64_t))
 		return (is_text_bytes(s.p, s.n));
 	last = s.p + s.n - sizeof(uint64_t);
-	/* Eight at once; the last eight may overlap.  A tab is a control here: then each byte is asked. */
+	/*
+	 * Eight at once; the last eight may overlap.  A tab is a control here: then each byte is
+	 * asked.
+	 */
 	for (control = word_has_control(word_at(last)); p < last; p += sizeof(uint64_t))
 		control |= word_has_control(word_at(p));
 	return (!control || is_text_bytes(s.p, s.n));

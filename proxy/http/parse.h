@@ -39,19 +39,21 @@ struct parse_limits {
 	size_t line_max;	/* request line, its end included: more is -414 */
 	size_t field_max;	/* one field line: more is -494 */
 	bool underscores;	/* names with '_' are valid (underscores_in_headers) */
-	bool keep_invalid;	/* ignore_invalid_headers off: any token is a name, none is skipped */
+	/* ignore_invalid_headers off: any token is a name, none is skipped */
+	bool keep_invalid;
 };
 
 enum { PARSE_PARTIAL = 0 };
 
 /*
  * p[0..n): what was received so far; seen: how much of it an earlier call saw (0 at first).
- * > 0: length of the head, its blank line included.  0: more is needed (what is there is valid so far
- * as can be said cheaply).  Negative: -status: -400 malformed, -414, -494 (one field, or more fields
- * than room), -505 version 2 and later, -501.  Leading empty lines (RFC 9112 2.2) are skipped.
- * A bare LF is a line end; bare CR, NUL and other controls, space before the colon, obs-fold,
- * a missing colon are -400.  Names with '_' (unless underscores) and other names nginx calls invalid
- * but that are tokens ... are skipped silently: *skipped counts them.  Field values are trimmed.
+ * > 0: length of the head, its blank line included.  0: more is needed (what is there is valid so
+ * far as can be said cheaply).  Negative: -status: -400 malformed, -414, -494 (one field, or more
+ * fields than room), -505 version 2 and later, -501.  Leading empty lines (RFC 9112 2.2) are
+ * skipped.  A bare LF is a line end; bare CR, NUL and other controls, space before the colon,
+ * obs-fold, a missing colon are -400.  Names with '_' (unless underscores) and other names nginx
+ * calls invalid but that are tokens ... are skipped silently: *skipped counts them.  Field values
+ * are trimmed.
  */
 ssize_t	parse_request(const char *p, size_t n, size_t seen, const struct parse_limits *,
 	    struct request_head *, unsigned *skipped);
@@ -68,10 +70,14 @@ struct response_head {
 };
 /* As above; negative: malformed (HTTP/0.9 streams included): the caller answers 502. */
 ssize_t	parse_response(const char *p, size_t n, size_t seen, struct response_head *);
-/* A head that is only fields, with the status in "Status:" (uwsgi, CGI) or an HTTP status line; default 200. */
+/*
+ * A head that is only fields, with the status in "Status:" (uwsgi, CGI) or an HTTP status line;
+ * default 200.
+ */
 ssize_t	parse_cgi_response(const char *p, size_t n, size_t seen, struct response_head *);
 /* Trailer fields after the last chunk; > 0 length with the blank line. Same rules. */
-ssize_t	parse_trailers(const char *p, size_t n, struct field *items, unsigned room, unsigned *count);
+ssize_t	parse_trailers(const char *p, size_t n, struct field *items, unsigned room,
+	    unsigned *count);
 
 bool	is_token(struct str);			/* RFC 9110 5.6.2, not empty */
 bool	is_field_value(struct str);		/* no CR, LF, NUL or other controls but HTAB */

@@ -72,7 +72,10 @@ pump_run(struct pump *p)
 		if (room == 0) {
 			if (!pump_give(p, true))
 				return (PUMP_GONE);
-			/* What was only gathered has gone out at once: then nobody would say that there is room. */
+			/*
+			 * What was only gathered has gone out at once: then nobody would say that
+			 * there is room.
+			 */
 			room = p->room(p->arg);
 			if (room == 0)
 				return (PUMP_FULL);

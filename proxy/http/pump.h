@@ -20,7 +20,9 @@ struct pump {
 	struct chain body;			/* decoded, not taken yet */
 	bool unflushed;				/* something was taken since the last flush */
 
-	/* How many bytes the sink takes now; 0: full, it calls pump_run() again when it has room. */
+	/*
+	 * How many bytes the sink takes now; 0: full, it calls pump_run() again when it has room.
+	 */
 	uint64_t (*room)(void *arg);
 	/* Takes all of the chain (may be empty with flush).  -1: gone; the pump may be gone too. */
 	int (*take)(void *arg, struct chain *, bool flush);

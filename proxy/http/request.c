@@ -139,7 +139,8 @@ request_count_reroute(struct request *r, const char *what)
 static enum step_result
 request_cycle(struct request *r)
 {
-	r->error_page_used = r->error_fallback_used = true;	/* a page would run in the same circle */
+	/* a page would run in the same circle */
+	r->error_page_used = r->error_fallback_used = true;
 	r->cycle = true;
 	return (request_fail(r, 500));
 }

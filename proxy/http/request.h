@@ -31,7 +31,8 @@ struct request_in {
 	struct str line;		/* "GET /x HTTP/1.1" */
 	struct str target;
 	struct str path;		/* of the target, not decoded */
-	struct str host;		/* Host or the target's authority: lower case, no port, no dot; "" if none */
+	/* Host or the target's authority: lower case, no port, no dot; "" if none */
+	struct str host;
 	unsigned version;		/* 9, 10, 11 */
 	bool absolute;			/* the target was in absolute-form */
 	struct fields fields;		/* Host already replaced by the target's authority */
@@ -44,39 +45,48 @@ struct response {
 	unsigned status;		/* 0: none yet */
 	struct str reason;		/* absent: the table's */
 	struct fields fields;		/* all but those below */
-	unsigned fields_kept;		/* of them: by X-Accel-Redirect, they stay on an error's answer too */
-	struct fields trailers;		/* behind the last chunk; filled while SEND_LAST passes the filters */
-	bool trailers_follow;		/* there will be some: chunks, even where the length is known */
+	/* of them: by X-Accel-Redirect, they stay on an error's answer too */
+	unsigned fields_kept;
+	/* behind the last chunk; filled while SEND_LAST passes the filters */
+	struct fields trailers;
+	/* there will be some: chunks, even where the length is known */
+	bool trailers_follow;
 	int64_t length;			/* Content-Length; -1: not known */
 	struct str content_type;	/* without charset; absent: no Content-Type */
 	struct str charset;		/* to add; absent: none */
 	struct str etag;		/* with quotes; absent: none */
 	time_t last_modified;		/* -1: none */
-	bool ranges_allowed;		/* the body is a whole representation: Range may apply, Accept-Ranges is sent */
+	/* the body is a whole representation: Range may apply, Accept-Ranges is sent */
+	bool ranges_allowed;
 	bool started;			/* resp_start() was called */
 	bool chunked;			/* set by the framing filter */
 	bool no_body;			/* HEAD, 204, 304: body bytes are dropped */
 	bool from_upstream;		/* a back end's answer */
 	bool ended;			/* the last body byte was given to resp_write() */
 	bool aborted;			/* it ended before that */
-	struct file *file;		/* the body will be all of it; NULL: none, or not one file (valid while filters start) */
+	/* the body will be all of it; NULL: none, or not one file (valid while filters start) */
+	struct file *file;
 	struct str page;		/* replaces the body (resp_replace); absent: none */
-	struct str date, server;	/* a back end's own, passed on where proxy_pass_header says so */
+	/* a back end's own, passed on where proxy_pass_header says so */
+	struct str date, server;
 };
 
 /* Who looks after the request while it waits; set by request_wait(). */
 struct request_holder {
-	void (*cancel)(struct request *, void *arg);	/* frees what arg holds; no resume follows */
+	/* frees what arg holds; no resume follows */
+	void (*cancel)(struct request *, void *arg);
 	void *arg;
 };
 
 /* What the session tells whoever produces the response or reads the body.  Any may be NULL. */
 struct request_events {
 	void (*on_body)(struct request *);	/* read_body() has something to say */
-	void (*on_drain)(struct request *);	/* what was written went out: resp_is_full() is false again */
+	/* what was written went out: resp_is_full() is false again */
+	void (*on_drain)(struct request *);
 	/*
-	 * The client left (reset, or FIN and no longer served).  True: the request goes on without it (the
-	 * answer is dropped; end it with SEND_LAST or resp_abort()).  False: request_finish() follows at once.
+	 * The client left (reset, or FIN and no longer served).  True: the request goes on without
+	 * it (the answer is dropped; end it with SEND_LAST or resp_abort()).  False:
+	 * request_finish() follows at once.
 	 */
 	bool (*on_gone)(struct request *);
 };
@@ -102,15 +112,20 @@ struct request {
 	struct location *location;
 	struct str uri;			/* normalised, decoded, as rewritten so far */
 	struct str args;		/* without '?' */
-	bool uri_changed;		/* the working uri is no longer what was received: $uri is re-escaped for back ends */
-	bool uri_detached;		/* "rewrite ... break" replaced it: the location's prefix is no part of it */
-	bool uri_below_alias;		/* try_files chose it: it follows an alias that is a whole path */
-	bool internal;			/* reached by an internal redirect: "internal" locations are open */
+	/* the working uri is no longer what was received: $uri is re-escaped for back ends */
+	bool uri_changed;
+	/* "rewrite ... break" replaced it: the location's prefix is no part of it */
+	bool uri_detached;
+	/* try_files chose it: it follows an alias that is a whole path */
+	bool uri_below_alias;
+	/* reached by an internal redirect: "internal" locations are open */
+	bool internal;
 	unsigned step;			/* index into the site's steps */
 	unsigned steps_done;		/* bits of "once" steps passed */
 	unsigned reroutes;		/* at most 10 */
 	bool running;			/* inside request_run */
-	bool decided;			/* request_go() came inside a step: outcome counts, not the step's own */
+	/* request_go() came inside a step: outcome counts, not the step's own */
+	bool decided;
 	enum step_result outcome;
 	struct request_holder holder;
 	const struct request_events *events;
@@ -129,26 +144,35 @@ struct request {
 	void (*body_ready)(struct request *);	/* body_read()'s done while it waits */
 	uint64_t body_received;
 	bool body_done;			/* all of it was read or discarded */
-	bool body_lost;			/* malformed, over a limit, or dropped: it cannot be passed on any more */
+	/* malformed, over a limit, or dropped: it cannot be passed on any more */
+	bool body_lost;
 	bool refused;			/* the head broke the rules: nothing of it is passed on */
 
 	/* Errors under way (http/error_page.c). */
 	unsigned error_status;		/* the status being answered by an error page; 0 */
-	struct location *failed;	/* the location whose error_page applies (D7 keeps its CORS headers) */
-	struct location *jumped_from;	/* the location whose try_files entered this named one (D1) */
+	/* the location whose error_page applies (D7 keeps its CORS headers) */
+	struct location *failed;
+	/* the location whose try_files entered this named one (D1) */
+	struct location *jumped_from;
 	bool error_fallback_used;	/* D1: once */
-	struct str authenticate;	/* WWW-Authenticate of the 401 being answered (headers filter); absent: none */
-	uint64_t retry_after;		/* s: Retry-After of the error being answered (headers filter); 0: none */
+	/* WWW-Authenticate of the 401 being answered (headers filter); absent: none */
+	struct str authenticate;
+	/* s: Retry-After of the error being answered (headers filter); 0: none */
+	uint64_t retry_after;
 	struct str redirect_location;	/* Location of the redirect being answered; absent: none */
 	bool cycle;			/* too many reroutes: no error page any more */
 	bool error_page_used;		/* recursive_error_pages off: one page only */
-	bool intercepted;		/* the status to fail with is a back end's own (D1 leaves it) */
+	/* the status to fail with is a back end's own (D1 leaves it) */
+	bool intercepted;
 
 	/* What back ends said and cost, newest last (mod/upstream.c): $upstream_*. */
 	struct upstream *upstream;
-	struct str log_upstream;	/* "http://127.0.0.1:21002/x" while a back end is spoken to, for error lines */
-	struct str log_tail;		/* the last words of error lines, with their comma; absent: none */
-	const char *log_action;		/* "connecting to upstream": error lines say " while ..."; NULL */
+	/* "http://127.0.0.1:21002/x" while a back end is spoken to, for error lines */
+	struct str log_upstream;
+	/* the last words of error lines, with their comma; absent: none */
+	struct str log_tail;
+	/* "connecting to upstream": error lines say " while ..."; NULL */
+	const char *log_action;
 
 	uint64_t limit_rate;		/* bytes/s, 0: none; $limit_rate may change it */
 	uint64_t limit_rate_after;
@@ -177,7 +201,8 @@ struct http_thread {
 	struct list sessions;		/* all */
 	unsigned connections;		/* open, against worker_connections */
 	unsigned connections_max;
-	unsigned backends_max;		/* idle ones to back ends, as descriptors allow; 0: any number */
+	/* idle ones to back ends, as descriptors allow; 0: any number */
+	unsigned backends_max;
 	void (*on_connection_closed)(struct http_thread *);	/* worker: listeners may resume */
 	bool draining;			/* QUIT or a newer binary: answers say Connection: close */
 	struct file_cache *files;	/* http/file.c */
@@ -203,7 +228,10 @@ void	request_resume(struct request *, bool next);
 enum step_result	request_redirect(struct request *, struct str uri, struct str args);
 enum step_result	request_relocate(struct request *);	/* after the uri was rewritten */
 enum step_result	request_named(struct request *, struct str name);
-/* Outside a step: the same, then runs.  Inside one: what it says counts instead of the step's result. */
+/*
+ * Outside a step: the same, then runs.  Inside one: what it says counts instead of the step's
+ * result.
+ */
 void	request_go(struct request *, enum step_result);
 
 /*
@@ -216,17 +244,21 @@ enum step_result	request_fail(struct request *, unsigned status);
 enum step_result	find_location_step(struct request *);
 enum step_result	content_step(struct request *);
 /* The whole response from memory; body may be empty.  content_type absent: none. */
-enum step_result	request_answer(struct request *, unsigned status, struct str content_type, struct str body);
+enum step_result	request_answer(struct request *, unsigned status, struct str content_type,
+			    struct str body);
 /* Location made absolute as nginx does (SEMANTICS e9), then the answer. */
-enum step_result	request_answer_redirect(struct request *, unsigned status, struct str location);
+enum step_result	request_answer_redirect(struct request *, unsigned status,
+			    struct str location);
 
 /*
  * For sessions: an empty request on its arena, pinned to the listen's configuration, at the default
- * server; then the head that was read.  request_accept_head: 0, or the status of the error to answer.
+ * server; then the head that was read.  request_accept_head: 0, or the status of the error to
+ * answer.
  */
 struct request	*request_new(struct http_thread *, struct session *, const struct session_ops *,
 		    const struct listen *);
-int		 request_accept_head(struct request *, const struct listen *, const struct request_head *);
+int		 request_accept_head(struct request *, const struct listen *,
+		    const struct request_head *);
 
 /* After the session has sent everything (or gave up): logs, cancels what is left, frees. */
 void	request_finish(struct request *);

@@ -10,9 +10,15 @@
  * times with SEND_LAST in the last.  A short-cut for memory is request_answer().
  */
 
-/* Runs the filters' start and queues the head.  -1: the client is gone (request_finish follows by itself). */
+/*
+ * Runs the filters' start and queues the head.  -1: the client is gone (request_finish follows by
+ * itself).
+ */
 int	resp_start(struct request *);
-/* Through the filters to the session.  Takes all bytes of the chain.  -1: gone or failed; stop producing. */
+/*
+ * Through the filters to the session.  Takes all bytes of the chain.  -1: gone or failed; stop
+ * producing.
+ */
 int	resp_write(struct request *, struct chain *, unsigned flags);
 /* Cannot be completed: the connection is closed without a clean end. */
 void	resp_abort(struct request *);
@@ -33,7 +39,6 @@ struct str	resp_absolute_location(struct request *, struct str location);
 void	resp_reset(struct request *);
 /* Writes the head as HTTP/1.1 text behind out. */
 void	resp_head_text(struct request *, struct chain *out, bool keepalive);
-
 
 /*
  * For a filter's start that finds that the answer is another one (412, 416): r->out becomes the

@@ -362,8 +362,9 @@ route_static(struct request *r, const struct route *route)
 }
 
 /*
- * nginx's order at one level: exact ends it; the longest prefix is entered; a regex found inside it ends it; else
- * the regexes of this level, unless the prefix said ^~.  0 found further, 1 redirect, 2 final, -1 error.
+ * nginx's order at one level: exact ends it; the longest prefix is entered; a regex found inside it
+ * ends it; else the regexes of this level, unless the prefix said ^~.  0 found further, 1 redirect,
+ * 2 final, -1 error.
  */
 enum { ROUTE_GO_ON = 0, ROUTE_TO_SLASH = 1, ROUTE_FINAL = 2 };
 

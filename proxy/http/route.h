@@ -6,14 +6,18 @@
 
 /* Which server and which location: compiled when http {} closes, read by all threads. */
 
-/* Compiles listen->hosts from the servers' names; nginx's "conflicting server name" warnings.  -1 after conf_error. */
+/*
+ * Compiles listen->hosts from the servers' names; nginx's "conflicting server name" warnings.  -1
+ * after conf_error.
+ */
 int	route_compile_hosts(struct conf *, struct listen *) __attribute__((warn_unused_result));
 /* Compiles loc->route from loc->children, recursively; 'duplicate location "/"'. */
-int	route_compile_locations(struct conf *, struct location *) __attribute__((warn_unused_result));
+int	route_compile_locations(struct conf *, struct location *)
+	    __attribute__((warn_unused_result));
 
 /*
- * The server for a host (lower case, no port): exact, longest "*.x", longest "x.*", first regex, else the
- * default.  r takes the regex's captures; NULL (SNI) is allowed.
+ * The server for a host (lower case, no port): exact, longest "*.x", longest "x.*", first regex,
+ * else the default.  r takes the regex's captures; NULL (SNI) is allowed.
  */
 struct server	*route_server(struct request *, const struct listen *, struct str host);
 /* The same; NULL where no server has the name. */

@@ -188,7 +188,10 @@ session_discard(struct session *s)
 	return (0);
 }
 
-/* nginx's lingering_close: our FIN, then what the client still sends is read so that no RST destroys the answer. */
+/*
+ * nginx's lingering_close: our FIN, then what the client still sends is read so that no RST
+ * destroys the answer.
+ */
 static void
 session_linger(struct session *s, const struct core_location *core)
 {
@@ -632,7 +635,10 @@ session_open(struct http_thread *thread, const struct listen *listen, int fd,
 	}
 	if (s->state == SESSION_IDLE && s->listen->ssl)
 		session_start_tls(s);
-	/* After this turn's events: more often has the request come by then, and nothing need join the loop. */
+	/*
+	 * After this turn's events: more often has the request come by then, and nothing need join
+	 * the loop.
+	 */
 	session_soon(s);
 }
 

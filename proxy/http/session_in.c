@@ -86,7 +86,9 @@ head_part(const char *p, size_t n)
 	return (n);
 }
 
-/* More bytes for the head: what was read before, else from the socket.  False: none now, or closed. */
+/*
+ * More bytes for the head: what was read before, else from the socket.  False: none now, or closed.
+ */
 static bool
 head_fill(struct session *s)
 {
@@ -117,9 +119,9 @@ head_fill(struct session *s)
 		return (false);
 	}
 	/*
-	 * These bytes may have been sent after an answer of this very turn was seen, by this client or
-	 * by another: a second request, a new connection, the rest of a head.  What the turn remembers
-	 * (files) is old then.
+	 * These bytes may have been sent after an answer of this very turn was seen, by this client
+	 * or by another: a second request, a new connection, the rest of a head.  What the turn
+	 * remembers (files) is old then.
 	 */
 	if (s->requests != s->turn_requests || s->requests == 0 || s->state == SESSION_HEAD)
 		clock_update();
@@ -162,8 +164,8 @@ head_first_line(const struct session *s)
 }
 
 /*
- * An error page may be a back end's: what it is asked for then is the path that was understood, never
- * the bytes that were sent.
+ * An error page may be a back end's: what it is asked for then is the path that was understood,
+ * never the bytes that were sent.
  */
 static void
 request_refuse(struct session *s, unsigned status)

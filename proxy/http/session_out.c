@@ -98,7 +98,10 @@ rate_times(uint64_t rate, uint64_t seconds)
 	return (rate > INT64_MAX / seconds ? INT64_MAX : rate * seconds);
 }
 
-/* How much limit_rate allows now; arms the timer when that is nothing (nginx: a second's worth at once). */
+/*
+ * How much limit_rate allows now; arms the timer when that is nothing (nginx: a second's worth at
+ * once).
+ */
 static uint64_t
 rate_allowance(struct session *s)
 {
@@ -130,8 +133,8 @@ session_tell_drained(struct session *s)
 }
 
 /*
- * tcp_nodelay: a short segment would wait for the client's ACK of the one before.  Set once, and only
- * where there is one before: an answer in one segment, or with the end behind it, has none.
+ * tcp_nodelay: a short segment would wait for the client's ACK of the one before.  Set once, and
+ * only where there is one before: an answer in one segment, or with the end behind it, has none.
  */
 static void
 session_undelay(struct session *s, const struct request *r)

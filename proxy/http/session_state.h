@@ -30,7 +30,8 @@ struct session {
 	enum session_state state;
 	struct list link;		/* thread->sessions */
 	struct http_thread *thread;
-	const struct listen *listen;	/* of the thread's current configuration; NULL: address was removed */
+	/* of the thread's current configuration; NULL: address was removed */
+	const struct listen *listen;
 	struct conn *conn;
 	struct addr peer;		/* as realip or the PROXY protocol replaced it */
 	struct request *request;	/* NULL between requests */
@@ -62,7 +63,8 @@ struct session {
 	bool closing;			/* no request follows this one */
 	bool gone_kept;			/* the request goes on without its client */
 	bool plain_on_tls;		/* HTTP came where TLS was expected: 497 */
-	struct http_conf *removed;	/* pinned: its listen is gone from the current configuration */
+	/* pinned: its listen is gone from the current configuration */
+	struct http_conf *removed;
 	uint64_t sent_before;		/* conn->sent when the request began */
 
 	struct timer timer;		/* the one deadline of the state */
@@ -89,7 +91,8 @@ void	session_gone(struct session *);		/* the client left: tells the request */
 void	session_answered(struct session *);	/* all of the response was sent */
 /* session_in.c */
 bool	session_read_head(struct session *);	/* one step; false: wait, or closed */
-void	session_begin_headless(struct session *);	/* the one request of a stream {} connection */
+/* the one request of a stream {} connection */
+void	session_begin_headless(struct session *);
 int	session_read_body(struct request *, struct chain *, uint64_t max);
 /* True: a body comes as fast as it is read.  The others first; an event will follow. */
 bool	session_has_read_enough(struct session *);

@@ -50,11 +50,15 @@ struct location {
 	struct vec children;		/* struct location *: all inside, in file order */
 	struct route *route;		/* compiled from children (route.c) */
 
-	struct conf_values **values;	/* by module index, SCOPE_LOCATION; NULL where the module has none */
+	/* by module index, SCOPE_LOCATION; NULL where the module has none */
+	struct conf_values **values;
 	void **conf;			/* values[i]->data */
 	struct core_location *core;	/* conf of the core module */
 
-	/* What answers here unless an earlier step did; set by the module that owns e.g. proxy_pass. NULL: files. */
+	/*
+	 * What answers here unless an earlier step did; set by the module that owns e.g.
+	 * proxy_pass. NULL: files.
+	 */
 	enum step_result (*content)(struct request *);
 	bool auto_redirect;		/* "/x/" with a content handler: "/x" is redirected */
 };
@@ -96,8 +100,10 @@ struct listen {
 	struct server *default_server;
 	struct vec servers;		/* struct server *, in file order */
 	struct virtual_hosts *hosts;	/* names -> server (route.c) */
-	struct listen *wildcard;	/* *:port of the same port: has the socket; NULL: own socket */
-	struct vec covered;		/* struct listen * that this wildcard's socket also serves */
+	/* *:port of the same port: has the socket; NULL: own socket */
+	struct listen *wildcard;
+	/* struct listen * that this wildcard's socket also serves */
+	struct vec covered;
 	bool bind;			/* "bind" or a socket option was given: own socket always */
 	struct http_conf *http;
 };
@@ -119,7 +125,8 @@ struct http_conf {
 	struct conf_values **server_values;	/* SCOPE_SERVER at http level */
 	struct location *root;		/* http level */
 	struct vec servers;		/* struct server * */
-	struct vec listens;		/* struct listen *; of http {}: stream {}'s too (site_complete) */
+	/* struct listen *; of http {}: stream {}'s too (site_complete) */
+	struct vec listens;
 	struct var_table *vars;
 	struct vec temp_paths;		/* struct temp_path *: folders to make at start */
 	struct str prefix;
@@ -141,7 +148,9 @@ conf_http(struct conf *cf)
 {
 	return (cf->user);
 }
-/* The complete http {} or stream {} of a configuration that was read; NULL when the file has none. */
+/*
+ * The complete http {} or stream {} of a configuration that was read; NULL when the file has none.
+ */
 struct http_conf	*http_conf_of(struct conf *, enum module_sites);
 /* When all was read, there is an http {}: what stream {} listens on is listened on. */
 int	site_complete(struct conf *) __attribute__((warn_unused_result));
@@ -154,7 +163,8 @@ struct server	*conf_server(struct conf *);
  * For blocks of other modules that open a level ("if", "limit_except"): a child of the level
  * under way; then conf_block() with the frame.  Values of SCOPE_LOCATION are its own.
  */
-struct location	*location_new(struct conf *, struct location *parent, enum location_kind, struct str name);
+struct location	*location_new(struct conf *, struct location *parent, enum location_kind,
+		    struct str name);
 void		 location_frame(struct location *, struct conf_frame *, unsigned context);
 
 static inline void

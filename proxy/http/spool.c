@@ -32,7 +32,8 @@
 #define NEWS_PAUSE	60000			/* ms */
 
 struct spool {
-	struct owner owner;		/* counted by the maker and by bufs that point into the file */
+	/* counted by the maker and by bufs that point into the file */
+	struct owner owner;
 	struct spool_options options;
 	struct chain memory;
 	uint64_t start;			/* offset of the first byte in memory */

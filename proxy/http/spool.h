@@ -29,8 +29,8 @@ struct spool_options {
 struct spool	*spool_new(const struct spool_options *);
 void		 spool_drop(struct spool *);
 /*
- * Takes all of the chain.  0; -1 with errno (ENOSPC, EACCES ...; *path says which file), EDQUOT: over
- * the process' or own bound, or the disk would get too full.
+ * Takes all of the chain.  0; -1 with errno (ENOSPC, EACCES ...; *path says which file), EDQUOT:
+ * over the process' or own bound, or the disk would get too full.
  */
 int		 spool_append(struct spool *, struct chain *, struct str *path);
 uint64_t	 spool_size(const struct spool *);
@@ -40,7 +40,9 @@ struct str	 spool_path(const struct spool *);	/* "" while in memory */
 void		 spool_read(struct spool *, uint64_t offset, uint64_t n, struct chain *out);
 /* Forgets memory bytes before offset (a response that is being forwarded). */
 void		 spool_forget(struct spool *, uint64_t offset);
-/* Whether a failed append is to be told aloud: once a minute, whatever number of requests it meets. */
+/*
+ * Whether a failed append is to be told aloud: once a minute, whatever number of requests it meets.
+ */
 bool		 spool_failure_is_news(void);
 /* Bounds for the process, in bytes, in place of 1 GiB and 1 TiB: for tests. */
 void		 spool_set_bounds(uint64_t memory, uint64_t files);

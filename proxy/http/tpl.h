@@ -18,8 +18,8 @@ struct tpl	*tpl_compile(struct conf *, struct str text);
 /* In the request's pool (literals: no copy). A literal has NUL behind. */
 struct str	 tpl_eval(struct request *, const struct tpl *);
 /*
- * The same, with captures escaped as nginx does in redirects and rewrites (escape only what came from
- * the decoded URI). set: enum escape_set.
+ * The same, with captures escaped as nginx does in redirects and rewrites (escape only what came
+ * from the decoded URI). set: enum escape_set.
  */
 struct str	 tpl_eval_escaped(struct request *, const struct tpl *, int set);
 bool		 tpl_is_literal(const struct tpl *);

@@ -24,7 +24,8 @@ struct var;
 typedef bool (*var_get)(struct request *, const void *param, struct str name, struct str *value);
 
 enum var_flags {
-	VAR_NOCACHE = 1,	/* evaluated at each use ("volatile" map, $sent_http_, $limit_rate...) */
+	/* evaluated at each use ("volatile" map, $sent_http_, $limit_rate...) */
+	VAR_NOCACHE = 1,
 	VAR_PREFIX = 2,		/* the name is a prefix: "http_", "arg_" */
 	VAR_CHANGEABLE = 4,	/* "set" may assign it */
 	VAR_WEAK = 8,		/* var_define: a getter that is there already stays ("set") */
@@ -36,7 +37,8 @@ struct var_row {
 	var_get get;
 	const void *param;
 	unsigned flags;
-	void (*set)(struct request *, const void *param, struct str value);	/* e.g. $args, $limit_rate */
+	/* e.g. $args, $limit_rate */
+	void (*set)(struct request *, const void *param, struct str value);
 };
 
 /* A request's cached value. */
@@ -51,25 +53,35 @@ extern struct module var_sent_module;	/* the same: the answer (var_sent.c) */
 
 /* Made before http {} or stream {} is read: holds the rows of its modules. */
 struct var_table	*var_table_new(const struct http_conf *);
-/* The index of $name, entered in the table where new.  Unknown names are found out by var_table_close(). -1 after conf_error (bad name). */
+/*
+ * The index of $name, entered in the table where new.  Unknown names are found out by
+ * var_table_close(). -1 after conf_error (bad name).
+ */
 int	var_ref(struct conf *, struct str name);
 /*
  * Defines a variable (map, set, geo, named capture).  "set" and captures may define one again;
  * a builtin that is not VAR_CHANGEABLE: conf_error 'the duplicate "x" variable'.  Index, or -1.
  */
 int	var_define(struct conf *, struct str name, var_get, const void *param, unsigned flags);
-/* When http {} closes: every reference must have a definition, else conf_error: unknown "x" variable. */
+/*
+ * When http {} closes: every reference must have a definition, else conf_error: unknown "x"
+ * variable.
+ */
 int	var_table_close(struct conf *, struct http_conf *) __attribute__((warn_unused_result));
 unsigned	var_count(const struct http_conf *);
 
 /* False: no value (then *value is empty).  Loops in definitions end as no value, logged. */
 bool	var_value(struct request *, int index, struct str *value);
-/* Gives a variable its value for this request ("set", named captures); calls the row's set where it has one. */
+/*
+ * Gives a variable its value for this request ("set", named captures); calls the row's set where it
+ * has one.
+ */
 void	var_assign(struct request *, int index, struct str value);
 
 /* A regex of the configuration with its named groups bound to variables. */
 struct matcher;
-struct matcher	*matcher_new(struct conf *, struct str pattern, bool ignore_case);	/* NULL after conf_error */
+/* NULL after conf_error */
+struct matcher	*matcher_new(struct conf *, struct str pattern, bool ignore_case);
 /*
  * 1, 0, or -1 (logged: the caller answers 500).  On 1 the request's captures ($1..) and the named
  * variables are set.  r NULL is allowed where captures do not matter.

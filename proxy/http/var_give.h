@@ -54,7 +54,9 @@ give_field(const struct field *field, struct str *value)
 	return (true);
 }
 
-/* The first field of that name, written as in a variable: "x_thing" is X-Thing (nginx before 1.23). */
+/*
+ * The first field of that name, written as in a variable: "x_thing" is X-Thing (nginx before 1.23).
+ */
 bool	give_named(const struct fields *, struct str name, struct str *value);
 /* The values of all fields of that id. */
 bool	give_joined(struct request *, const struct fields *, enum field_id, struct str separator,
