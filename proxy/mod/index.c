@@ -41,10 +41,39 @@ index_method_allowed(const struct request *r)
 	    r->in.method == METHOD_POST || r->failed != NULL);
 }
 
+/* As nginx, which looks for the folder once the first index is not in it.  False: errno says why. */
+static bool
+index_folder_exists(struct request *r)
+{
+	struct str path;
+	struct file *file;
+
+	if (core_map_uri(r, STR(""), &path) != 0)
+		return (true);
+	file = core_file(r, path, false);
+	if (file == NULL)
+		return (errno != ENOENT);
+	owner_drop(&file->owner);
+	return (true);
+}
+
+static enum step_result
+index_failed(struct request *r, struct str path, int error)
+{
+	if (error == EACCES || error == ELOOP) {
+		request_log(r, LOG_ERR, error, "\"" STR_FMT "\" is forbidden", STR_ARG(path));
+		return (request_fail(r, 403));
+	}
+	if (r->location->core->log_not_found)
+		request_log(r, LOG_ERR, error, "\"" STR_FMT "\" is not found", STR_ARG(path));
+	return (request_fail(r, 404));
+}
+
 enum step_result
 index_step(struct request *r)
 {
 	const struct index_location *conf = location_conf(r->location, index_module);
+	bool folder_seen = false;
 
 	if (!str_ends(r->uri, STR("/")) || !index_method_allowed(r))
 		return (STEP_NEXT);
@@ -62,10 +91,12 @@ index_step(struct request *r)
 		if (file != NULL) {
 			owner_drop(&file->owner);
 			return (request_redirect(r, pool_concat(r->pool, 2, uri), r->args));
-		} else if (errno == EACCES || errno == ELOOP) {
-			request_log(r, LOG_ERR, errno, "\"" STR_FMT "\" is forbidden", STR_ARG(path));
-			return (request_fail(r, 403));
 		}
+		if (errno == ENOENT && (folder_seen || index_folder_exists(r)))
+			folder_seen = true;
+		else if (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG ||
+		    errno == EACCES || errno == ELOOP)
+			return (index_failed(r, path, errno));
 	}
 	return (STEP_NEXT);
 }

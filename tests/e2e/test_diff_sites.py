@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 
 import pytest
 
@@ -238,3 +239,21 @@ server {
                          ("/var/a%20b?c=%20", "/var/a%20b?c=%20")):
         assert fetch((one.host, one.ports["main"]), "GET " + path).status == 200
         assert app.take()[-1].target == target
+
+
+MISSING = ("/nowhere/", "/nowhere/deep/", "/a.txt/", "/bare/", "/%s/" % ("n" * 256), "/sub/nope", "/quiet/x/")
+
+
+def test_what_is_missing_is_told(shared):
+    """A folder that is not there, one without an index, and a file: as nginx words each."""
+    pair = shared.pair("server { listen @host@:@port@; root @www@; index nope.htm index.html; "
+                       "location /quiet/ { log_not_found off; } }")
+
+    def play(one):
+        role = "subject" if one is pair.subject else "oracle"
+        for path in MISSING:
+            fetch((one.host, one.ports["main"]), "GET " + path)
+        wait_until(lambda: "/sub/nope" in one.read("error.log"), what="the last line")
+        return [re.sub(r"^.*?\[error\] \S+ \*\d+ ", "", pair.plain(role, line))
+                for line in one.read("error.log").splitlines() if "[error]" in line]
+    assert len(pair.both(play)) == 6
