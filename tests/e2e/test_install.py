@@ -194,6 +194,7 @@ def test_unit(installed, own):
     unit = settings(text)
     assert unit["Type"] == ["notify"] and unit["KillSignal"] == ["SIGQUIT"]
     assert unit["AmbientCapabilities"] == unit["CapabilityBoundingSet"]
+    assert unit["RuntimeDirectoryPreserve"] == ["yes"], "a start by hand needs the folder after a stop"
 
 
 @pytest.mark.root
