@@ -39,7 +39,10 @@ struct process_settings {
 };
 #define RLIMIT_UNSET	UINT64_MAX
 
-/* Rows of the main level and of events {}.  Not in modules[]: number module_count, after all others. */
+/*
+ * Rows of the main level and of events {}.  Not in modules[]: number module_count, after all
+ * others.
+ */
 extern struct module process_module;
 
 /* The frame of the main level; values are process_module's.  owner is for the caller. */

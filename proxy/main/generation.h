@@ -18,14 +18,14 @@
 struct generation {
 	struct pool *pool;
 	struct conf cf;			/* sources and words are gone once it is loaded */
-	struct http_conf *http;		/* never NULL: a file without http {} has an empty one; next: stream {} */
+	struct http_conf *http;		/* never NULL: empty where the file has none; next: stream {} */
 	struct process_settings *process;
 	const struct log *log;		/* the main level's error log */
 	struct logs *logs;
 	struct vec logs_used;
 	bool in_place;			/* not installed: the build's folders are not missed */
 	unsigned serial;		/* of the reload that brought it */
-	struct str record;		/* master only: what it was read from; empty: nothing to renew */
+	struct str record;		/* master only: what it was read from; empty: no renewal */
 
 	/* Worker only. */
 	atomic_uint adopting;		/* loops that did not switch to it yet */

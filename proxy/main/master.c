@@ -131,7 +131,9 @@ worker_tell_end(struct master *m, enum parcel_kind how)
 		master_kill_worker(m);
 }
 
-/* A unix socket's path stays where another master serves it: a newer one, or the one we came from. */
+/*
+ * A unix socket's path stays where another master serves it: a newer one, or the one we came from.
+ */
 static bool
 paths_are_ours(const struct master *m)
 {

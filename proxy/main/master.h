@@ -58,7 +58,7 @@ struct master {
 	uint64_t kill_ms;		/* the worker ought to have ended by then; 0 */
 
 	int signal_fd;
-	int starter_fd;			/* whoever waits for READY before it exits (daemon on); -1 */
+	int starter_fd;			/* who waits for READY before it exits (daemon on); -1 */
 	bool detached;			/* daemon on: SIGWINCH is no window's */
 	bool inherited;			/* started by an older master's USR2 ... */
 	pid_t parent;			/* ... which is this one as long as it lives */

@@ -32,7 +32,10 @@ struct options {
  * ("invalid option: \"x\"").  Pure.
  */
 const char	*options_parse(struct pool *, int argc, char *const *argv, struct options *);
-/* Makes the paths absolute; looks where the file is.  -1 with errno when there is no current folder. */
+/*
+ * Makes the paths absolute; looks where the file is.  -1 with errno when there is no current
+ * folder.
+ */
 int		 options_resolve(struct pool *, struct options *);
 /* "wproxy version: ..." and what -h and -V add, to stderr as in nginx. */
 void		 options_print(const struct options *);

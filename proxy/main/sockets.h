@@ -19,7 +19,7 @@ struct socket_group {
 	struct addr addr;
 	int *fds;
 	unsigned count;
-	bool ours;	/* made by a wproxy, not by systemd: a unix socket's path is removed with it */
+	bool ours;	/* made by a wproxy, not systemd: a unix socket's path goes with it */
 	bool fresh;	/* for a configuration that is not yet in force */
 };
 
@@ -50,7 +50,9 @@ void	sockets_commit(struct sockets *, const struct generation *, bool remove_pat
 void	sockets_abandon(struct sockets *, bool remove_paths);
 void	sockets_close(struct sockets *, bool remove_paths);
 
-/* Descriptors inherited through "6;7;8;" (a binary upgrade) or counted from first.  -1: malformed. */
+/*
+ * Descriptors inherited through "6;7;8;" (a binary upgrade) or counted from first.  -1: malformed.
+ */
 int	sockets_inherit(struct sockets *, struct str list);
 void	sockets_inherit_range(struct sockets *, int first, unsigned count);
 /* "6;7;8;" of all, in pool. */

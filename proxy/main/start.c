@@ -31,7 +31,7 @@
 
 struct start {
 	const struct options *options;
-	struct pool *pool;		/* of the source: what was read stays until the start is over */
+	struct pool *pool;		/* of the source: what was read stays for the start */
 	struct conf_source *source;
 	struct logs *logs;
 	struct vec logs_used;

@@ -25,7 +25,7 @@
 #define HEAD_READ	(64u * 1024)
 #define NAGLE_MATTERS	1400		/* bytes: what may go out in several segments */
 #define DISCARD_MAX	(1024u * 1024)
-#define INTERIM_MAX	1000		/* answers to be skipped: a back end that sends nothing else is mad */
+#define INTERIM_MAX	1000		/* answers to be skipped: who sends nothing else is mad */
 #define LONG_BODY	(32u * 1024)	/* the head is not left in its block then */
 #define HOLD_MS		20		/* the head waits so long for a short body */
 
@@ -197,7 +197,8 @@ attempt_connected(struct attempt *a)
 static bool
 attempt_reuse(struct attempt *a, const struct attempt_begin *begin)
 {
-	struct idle_want want = { a->peer.peer, a->plan->identity, &a->plan->local, begin->max_idle };
+	struct idle_want want = { a->peer.peer, a->plan->identity, &a->plan->local,
+		begin->max_idle };
 	struct conn *conn;
 
 	if (begin->fresh || begin->plan->limits.connections == 0 ||
@@ -331,7 +332,8 @@ attempt_learn(struct attempt *a, const struct fields *fields)
 
 /* May the connection carry another request behind this answer? */
 static bool
-attempt_may_keep(const struct attempt *a, const struct fields *fields, const struct framing *framing)
+attempt_may_keep(const struct attempt *a, const struct fields *fields,
+    const struct framing *framing)
 {
 	const struct field *length;
 
@@ -378,6 +380,7 @@ static bool
 attempt_has_body(const struct attempt *a, size_t size, const struct framing *framing)
 {
 	const struct buf *b = a->pump.in.last;
+
 	if (framing->kind == FRAMING_CHUNKED)
 		return (b->n >= 5 && str_ends(str_make(b->p, b->n), STR("0\r\n\r\n")));
 	return (framing->kind != FRAMING_LENGTH || a->pump.in.bytes - size >= framing->length);
@@ -417,7 +420,8 @@ attempt_on_head(struct attempt *a, size_t size)
 	a->keepalive = attempt_may_keep(a, &fields, &framing);
 	if (a->keepalive)
 		attempt_learn(a, &fields);
-	a->backend.promised = a->reused || fields_has_token(&fields, FIELD_CONNECTION, STR("keep-alive"));
+	a->backend.promised = a->reused ||
+	    fields_has_token(&fields, FIELD_CONNECTION, STR("keep-alive"));
 	attempt_keep_head(a, size, &framing);
 	chain_drop(&a->pump.in, size);
 	framing_decoder_init(&a->decoder, &framing);
@@ -555,9 +559,9 @@ static bool
 attempt_may_idle(const struct attempt *a)
 {
 	/* A kept connection would hold a slot that is counted: with max_conns none is. */
-	return (a->keepalive && a->peer.options.max_conns == 0 && a->all_given && chain_is_empty(&a->out) && !a->send_failed &&
-	    chain_is_empty(&a->pump.in) && !conn_has_pending(a->backend.conn) &&
-	    idle_allows(&a->backend, &a->plan->limits));
+	return (a->keepalive && a->peer.options.max_conns == 0 && a->all_given &&
+	    chain_is_empty(&a->out) && !a->send_failed && chain_is_empty(&a->pump.in) &&
+	    !conn_has_pending(a->backend.conn) && idle_allows(&a->backend, &a->plan->limits));
 }
 
 bool
@@ -667,7 +671,8 @@ detached_thread_free(struct task *exit)
 	struct detached_thread *thread = list_item(exit, struct detached_thread, exit);
 
 	LIST_EACH_SAFE(&thread->attempts, it, after)
-		(void)attempt_finish(list_item(it, struct attempt, detached), false, PEER_UNTESTED, NULL);
+		(void)attempt_finish(list_item(it, struct attempt, detached), false,
+		    PEER_UNTESTED, NULL);
 	thread->owner->upstream_detached = NULL;
 	free(thread);
 }

@@ -56,7 +56,7 @@ struct attempt_plan {
 	size_t head_max;
 	ssize_t (*parse)(const char *, size_t, size_t seen, struct response_head *);
 	enum method method;		/* sent: decides whether there is a body */
-	bool close;			/* the request says that the connection ends (1.0, uwsgi, keepalive 0) */
+	bool close;			/* the request says so: 1.0, uwsgi, keepalive 0 */
 	bool socket_keepalive;
 	struct idle_limits limits;
 	struct ssl_identity *identity;	/* NULL: plain */
@@ -85,12 +85,12 @@ struct attempt {
 	uint64_t idle_for;		/* ms, of a reused connection */
 
 	/* What is read. */
-	struct pump pump;		/* from, decoder and in are the attempt's; the rest is the owner's */
+	struct pump pump;		/* from, decoder, in: the attempt's; the rest: the owner's */
 	struct framing_decoder decoder;
-	size_t seen;			/* of a head that is not all there; of one that is too big */
+	size_t seen;			/* of a head not all there; of one that is too big */
 	unsigned interim;		/* 1xx answers before this one */
-	uint64_t hold_until;		/* monotonic ms: the head waits for its body; 0: it does not */
-	struct response_head head;	/* fields lie in the thread's scratch: valid inside on_head */
+	uint64_t hold_until;		/* monotonic ms: the head waits for its body; 0: no */
+	struct response_head head;	/* fields: the thread's scratch, valid inside on_head */
 	struct owner *head_owner;	/* keeps the bytes they point into */
 	bool keepalive;			/* the answer allows another request */
 	bool paused;			/* the owner has no room: no read_timeout */

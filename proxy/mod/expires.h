@@ -16,7 +16,7 @@ enum expires_kind { EXPIRES_OFF, EXPIRES_ACCESS, EXPIRES_MODIFIED, EXPIRES_DAILY
 struct expires {
 	enum expires_kind kind;
 	int64_t seconds;	/* may be negative */
-	struct tpl *variable;	/* the text is known at each answer only; kind: MODIFIED or ACCESS */
+	struct tpl *variable;	/* text known at each answer only; kind: MODIFIED, ACCESS */
 };
 
 struct expires_fields {

@@ -398,7 +398,9 @@ gzip_static_step(struct request *r)
 	return (STEP_DONE);
 }
 
-static const struct conf_name names_static[] = { { "off", 0 }, { "on", 1 }, { "always", 2 }, { NULL, 0 } };
+static const struct conf_name names_static[] = {
+	{ "off", 0 }, { "on", 1 }, { "always", 2 }, { NULL, 0 }
+};
 static const struct conf_name names_version[] = { { "1.0", 10 }, { "1.1", 11 }, { NULL, 0 } };
 static const struct conf_name names_proxied[] = {
 	{ "off", PROXIED_OFF }, { "expired", PROXIED_EXPIRED }, { "no-cache", PROXIED_NO_CACHE },
@@ -427,7 +429,8 @@ static const struct conf_row gzip_rows[] = {
 	{ .name = "gzip_http_version", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_enum,
 	    .param = names_version, IN_LOCATION(http_version), .dflt = "1.1" },
 	{ .name = "gzip_disable", .contexts = CTX_HSL, .min = 1, .max = CONF_ANY,
-	    .flags = CONF_REPEAT, .type = &conf_custom_vec, .set = gzip_disable_set, IN_LOCATION(disable) },
+	    .flags = CONF_REPEAT, .type = &conf_custom_vec, .set = gzip_disable_set,
+	    IN_LOCATION(disable) },
 	{ .name = "gzip_static", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_enum,
 	    .param = names_static, IN_LOCATION(static_mode), .dflt = "off" },
 	{ .name = NULL }

@@ -20,9 +20,9 @@
 #define IDLE_MAGIC	0x49444c45u
 #define SPARE_MAX	256
 #define BURST		4	/* times the limit may be kept for a moment ... */
-#define BURST_MS	1000	/* ... so long: a turn ends many answers before it begins many requests */
+#define BURST_MS	1000	/* ... so long: a turn ends many answers before it begins requests */
 #define BUCKETS		256	/* of a pool, by the peer's address: a power of two */
-#define KEEPS_AFTER	250	/* ms: who closes after each answer has done so by then, also when busy */
+#define KEEPS_AFTER	250	/* ms: who closes after each answer has done so, also when busy */
 
 struct idle_pool;
 

@@ -30,7 +30,7 @@ struct backend {
 	uint64_t opened;		/* monotonic ms */
 	uint64_t idle_since;
 	uint64_t requests;		/* begun on it */
-	bool promised;			/* the back end said that it keeps the connection, or did already */
+	bool promised;			/* the back end said that it keeps it, or did already */
 };
 
 /* Which kept connection will do. */
@@ -52,7 +52,10 @@ bool	idle_take(struct http_thread *, const struct idle_want *, struct backend *)
  */
 bool	idle_allows(const struct backend *, const struct idle_limits *);
 void	idle_put(struct http_thread *, struct peer *, const struct backend *, const struct idle_limits *);
-/* Gives up the one of this thread that is unused longest, if there is one: its descriptor is needed. */
+/*
+ * Gives up the one of this thread that is unused longest, if there is one: its descriptor is
+ * needed.
+ */
 void	idle_close_oldest(struct http_thread *);
 /* For how long a peer is known to keep idle connections, ms; 0: not known. */
 uint64_t	idle_limit_of(const struct peer *);

@@ -43,7 +43,10 @@ extern const struct lb_method lb_random;
  */
 #define LB_SMALL	32
 
-/* The weights of the primary slots summed up, for who divides a number among them.  In the list's pool. */
+/*
+ * The weights of the primary slots summed up, for who divides a number among them.  In the list's
+ * pool.
+ */
 struct lb_weights {
 	unsigned count;
 	uint32_t total;

@@ -59,7 +59,9 @@ struct limit_zone	*limit_zone_named(struct conf *, struct vec *zones, struct str
  * nginx's words.
  */
 struct limit_zone	*limit_zone_declare(struct conf *, struct vec *zones, unsigned i);
-/* Every zone must be declared somewhere; its shared state is made or found.  -1 after conf_error(). */
+/*
+ * Every zone must be declared somewhere; its shared state is made or found.  -1 after conf_error().
+ */
 int			 limit_zones_open(struct conf *, const struct vec *zones, struct str kind,
 			    void *(*make)(void *zone));
 /* The key's value; false: no limit for this request (empty, or longer than max: logged). */

@@ -24,11 +24,11 @@ extern struct module auth_basic_module;
 /* Behind find_location, and where named locations are entered: limit_except's settings. */
 enum step_result	limit_except_step(struct request *);
 enum step_result	stream_access_step(struct request *);	/* allow, deny */
-enum step_result	access_step(struct request *);		/* allow, deny, auth_basic, satisfy */
+enum step_result	access_step(struct request *);		/* allow, deny, auth_basic */
 
 extern struct module realip_module;
-enum step_result	realip_step(struct request *);		/* first: by the server's settings */
-enum step_result	realip_location_step(struct request *);	/* before the limits: by the location's */
+enum step_result	realip_step(struct request *);		/* first: by the server's */
+enum step_result	realip_location_step(struct request *);	/* before the limits: the location's */
 
 extern struct module limit_req_module;
 extern struct module limit_conn_module;
@@ -36,7 +36,7 @@ enum step_result	limit_req_step(struct request *);
 enum step_result	limit_conn_step(struct request *);
 
 extern struct module ssl_module;
-enum step_result	ssl_client_step(struct request *);	/* before all others: 421, 495, 496 */
+enum step_result	ssl_client_step(struct request *);	/* before others: 421, 495, 496 */
 
 extern struct module upstream_module;
 extern struct module proxy_module;

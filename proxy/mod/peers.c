@@ -118,7 +118,8 @@ spec_twin(const struct peer_list *list, unsigned filled, const struct peer_spec 
 }
 
 static void
-slot_fill(struct peer_group *group, struct peer_list *list, unsigned at, const struct peer_spec *spec)
+slot_fill(struct peer_group *group, struct peer_list *list, unsigned at,
+    const struct peer_spec *spec)
 {
 	struct peer_slot *slot = &list->slots[at];
 
@@ -131,10 +132,10 @@ slot_fill(struct peer_group *group, struct peer_list *list, unsigned at, const s
 static struct peer_list *
 list_new(const struct peer_spec *specs, unsigned count)
 {
-	struct pool *pool = pool_new(sizeof(struct peer_list) + count * sizeof(struct peer_slot) + 64);
-	struct peer_list *list;
+	size_t size = sizeof(struct peer_list) + count * sizeof(struct peer_slot);
+	struct pool *pool = pool_new(size + 64);
+	struct peer_list *list = pool_zalloc(pool, size);
 
-	list = pool_zalloc(pool, sizeof(*list) + count * sizeof(list->slots[0]));
 	list->pool = pool;
 	list->refs = 1;
 	list->count = count;
@@ -200,7 +201,8 @@ spec_is_known(const struct peer_list *list, const struct peer_spec *specs, unsig
 
 	for (unsigned i = 0; i < count; i++) {
 		slots += slot_is_of(&list->slots[i], spec);
-		equals += addr_eq(&specs[i].addr, &spec->addr) && str_eq(specs[i].server, spec->server);
+		equals += addr_eq(&specs[i].addr, &spec->addr) &&
+		    str_eq(specs[i].server, spec->server);
 	}
 	return (slots == equals);
 }
@@ -263,7 +265,8 @@ void
 peer_choice_failed(struct peer_choice *choice, const struct peer_try *t, uint64_t again_at)
 {
 	if (choice->failure_count < sizeof(choice->failures) / sizeof(choice->failures[0]))
-		choice->failures[choice->failure_count++] = (struct peer_failure){ t->slot, again_at };
+		choice->failures[choice->failure_count++] =
+		    (struct peer_failure){ t->slot, again_at };
 }
 
 unsigned

@@ -43,7 +43,7 @@ struct peer {
 	int64_t effective_weight;
 	bool seen;			/* the weights above were set */
 
-	_Atomic uint32_t idle_limit;	/* ms after which it closes idle connections; 0: not known */
+	_Atomic uint32_t idle_limit;	/* ms: then it closes idle connections; 0: not known */
 };
 
 struct peer_options {
@@ -62,7 +62,10 @@ struct peer_slot {
 	struct str server;		/* as the file says, for hash */
 };
 
-/* Frozen once made, but for the method's state; all under the group's lock.  Slots [0, primary) and, as backup, [primary, count). */
+/*
+ * Frozen once made, but for the method's state; all under the group's lock.  Slots [0, primary)
+ * and, as backup, [primary, count).
+ */
 struct peer_list {
 	unsigned refs;
 	unsigned count;
@@ -173,7 +176,10 @@ void	peer_set_release(void *set);
  * peer_done().  Any thread.
  */
 enum pick_result	peer_pick(struct peer_choice *, struct request *, struct peer_try *);
-/* The same, behind those that wait; the waiter joins them where there is no free slot, if fewer than max do. */
+/*
+ * The same, behind those that wait; the waiter joins them where there is no free slot, if fewer
+ * than max do.
+ */
 enum pick_result	peer_pick_or_wait(struct peer_choice *, struct request *, struct peer_try *,
 			    struct peer_waiter *, unsigned max);
 /* How many peers there are to try, of the list that the choice holds or would take. */
@@ -208,7 +214,10 @@ void	peer_swap(struct peer *from, struct peer *to);
 bool	peer_usable(const struct peer_choice *, unsigned i);
 /* A slot's weight now, in hundredths: less while it starts slowly.  Not 0. */
 int64_t	peer_weight(const struct peer_choice *, unsigned i);
-/* No peer of the group that is not down has fewer tries under way: what was set, lowered as tries end. */
+/*
+ * No peer of the group that is not down has fewer tries under way: what was set, lowered as tries
+ * end.
+ */
 unsigned	peer_least_conns(const struct peer_choice *);
 void	peer_set_least_conns(const struct peer_choice *, unsigned);
 

@@ -73,7 +73,9 @@ struct proxy_request {
 
 /* --- proxy_pass.c --- */
 int	proxy_pass_set(struct conf *, const struct conf_row *, void *);
-/* Evaluates the target into u.  False: it is wrong (logged, 500) or has no address (502): *status. */
+/*
+ * Evaluates the target into u.  False: it is wrong (logged, 500) or has no address (502): *status.
+ */
 bool	proxy_pass_target(struct request *, const struct proxy_pass *, struct upstream_target *,
 	    struct proxy_request *, struct str *uri, unsigned *status);
 /* The request target as the back end sees it. */

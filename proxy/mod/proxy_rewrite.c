@@ -99,7 +99,9 @@ without_dot(struct str domain)
 	return (str_skip(domain, str_starts(domain, STR("."))));
 }
 
-/* Of a text, dots in front do not count, and the cookie's own stays; a regex sees the whole value. */
+/*
+ * Of a text, dots in front do not count, and the cookie's own stays; a regex sees the whole value.
+ */
 static bool
 domain_apply(struct request *r, const struct proxy_rules *rules, struct str domain, struct str *out)
 {

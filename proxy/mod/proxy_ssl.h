@@ -45,7 +45,10 @@ struct ssl_identity	*ssl_identity_get(struct request *, const struct upstream_ss
 void			 ssl_identity_hold(struct ssl_identity *);	/* NULL is allowed, here and below */
 void			 ssl_identity_drop(struct ssl_identity *);
 
-/* Begins TLS as a client on an open connection: then tls_handshake().  -1: failed, logged by OpenSSL's queue. */
+/*
+ * Begins TLS as a client on an open connection: then tls_handshake().  -1: failed, logged by
+ * OpenSSL's queue.
+ */
 int		 ssl_identity_start(struct ssl_identity *, struct conn *);
 /* After the handshake: NULL, or why the peer is not who it should be (in the thread's scratch). */
 const char	*ssl_identity_check(struct ssl_identity *, struct conn *);

@@ -130,8 +130,8 @@ queue_bridge(struct upstream *u)
 	    !peer_group_wait_begin(u->target.group->set.group, queue->max)))
 		return (false);
 	u->bridging = true;
-	timer_arm(u->r->thread->loop, &u->wait_timer, left < BRIDGE_INTERVAL ? left : BRIDGE_INTERVAL,
-	    bridge_over);
+	timer_arm(u->r->thread->loop, &u->wait_timer,
+	    left < BRIDGE_INTERVAL ? left : BRIDGE_INTERVAL, bridge_over);
 	return (true);
 }
 

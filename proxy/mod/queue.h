@@ -12,7 +12,10 @@ struct upstream;
  * came, and for a group whose peers all refuse, which is what a restart looks like.
  */
 
-/* peer_pick(), or PICK_WAIT: upstream_granted() or upstream_waited_out() follows.  PICK_FULL is logged. */
+/*
+ * peer_pick(), or PICK_WAIT: upstream_granted() or upstream_waited_out() follows.  PICK_FULL is
+ * logged.
+ */
 enum pick_result	queue_pick(struct upstream *, struct peer_try *);
 /* All peers refused: true, and upstream_again() or upstream_waited_out() follows. */
 bool			queue_bridge(struct upstream *);

@@ -91,7 +91,8 @@ ranges_start(struct request *r, void **state)
 	}
 	ranges = pool_new_object(r->pool, struct ranges);
 	ranges->items = pool_alloc(r->pool, RANGES_MAX * sizeof(*ranges->items));
-	count = range_parse(f->value, size, ranges->items, max < RANGES_MAX ? (unsigned)max : RANGES_MAX);
+	count = range_parse(f->value, size, ranges->items,
+	    max < RANGES_MAX ? (unsigned)max : RANGES_MAX);
 	if (count == RANGE_UNSATISFIABLE) {
 		resp_replace(r, 416, state);
 		fields_add_id(&r->out.fields, r->pool, FIELD_CONTENT_RANGE,

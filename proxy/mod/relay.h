@@ -39,7 +39,10 @@ void	relay_start(struct relay *, bool buffering, bool flush);
 void	relay_pull(struct relay *);
 /* The client took some. */
 void	relay_drained(struct relay *);
-/* The back end was silent for too long (logged): what came is sent, then the client's connection is cut. */
+/*
+ * The back end was silent for too long (logged): what came is sent, then the client's connection is
+ * cut.
+ */
 void	relay_broken(struct relay *);
 void	relay_clear(struct relay *);
 /* Process-wide bound of all windows, bytes; set at load. */

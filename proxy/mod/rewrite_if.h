@@ -12,7 +12,7 @@
 struct condition {
 	int variable;			/* of the left side; -1: a test of a file */
 	struct tpl *text;		/* right side of = and !=; the path of a test */
-	struct matcher *matcher;	/* ~ and the like: matched by the caller, who keeps captures */
+	struct matcher *matcher;	/* ~ and the like: matched by the caller, for captures */
 	char test;			/* 'f', 'd', 'e', 'x', or 0 */
 	bool negated;
 };

@@ -92,7 +92,7 @@ struct ssl_zone {
 struct ssl_main {
 	struct vec sets;		/* struct ssl_set *: what renewal watches */
 	struct vec zones;		/* struct ssl_zone: shared session caches */
-	struct ssl_ctx_st *common;	/* of servers that say nothing of their own; NULL: none yet */
+	struct ssl_ctx_st *common;	/* of servers without settings of their own; or NULL */
 };
 
 #define SSL_TRUST_SIZE	32

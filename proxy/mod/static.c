@@ -146,8 +146,8 @@ static_answer(struct request *r, struct file *file)
 		return (STEP_DONE);
 	}
 	r->out.file = NULL;
-	if (r->filter_count > 0 && file->content == NULL && file->size > PUMP_CHUNK && !r->out.no_body &&
-	    r->out.status != 206)
+	if (r->filter_count > 0 && file->content == NULL && file->size > PUMP_CHUNK &&
+	    !r->out.no_body && r->out.status != 206)
 		return (static_pump_start(r, file));
 	file_chain(file, &body);
 	if (body.last != NULL)

@@ -143,12 +143,14 @@ try_files_step(struct request *r)
 		try_take(r, item, try->directory);
 		return (STEP_NEXT);
 	}
-	return (try_fallback(r, conf, tpl_eval(r, vec_at(&conf->items, struct try_item, last)->path)));
+	return (try_fallback(r, conf,
+	    tpl_eval(r, vec_at(&conf->items, struct try_item, last)->path)));
 }
 
 static const struct conf_row try_files_rows[] = {
 	{ .name = "try_files", .contexts = CTX_SERVER | CTX_LOCATION, .min = 2, .max = CONF_ANY,
-	    .type = &conf_custom_vec, .flags = CONF_OWN, .set = try_files_set, .scope = SCOPE_LOCATION },
+	    .type = &conf_custom_vec, .flags = CONF_OWN, .set = try_files_set,
+	    .scope = SCOPE_LOCATION },
 	{ .name = NULL }
 };
 

@@ -76,7 +76,8 @@ open_file_cache_set(struct conf *cf, const struct conf_row *row, void *field)
 		struct str word = cf->words[i].text;
 		uint64_t n;
 
-		if (str_starts(word, STR("max=")) && str_to_uint(str_skip(word, 4), UINT32_MAX, &n) && n > 0)
+		if (str_starts(word, STR("max=")) &&
+		    str_to_uint(str_skip(word, 4), UINT32_MAX, &n) && n > 0)
 			max = true;
 		else if (str_eq(word, STR("off")))
 			return (0);

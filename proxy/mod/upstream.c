@@ -27,7 +27,7 @@
 
 #define STREAM_ROOM	(128u * 1024)	/* of a streamed request body on its way */
 #define STREAM_PIECE	(64u * 1024)
-#define IDLE_UNKNOWN	1000	/* ms: so long a peer of unknown habits is trusted to keep a connection */
+#define IDLE_UNKNOWN	1000	/* ms: so long a peer of unknown habits is trusted to keep it */
 #define HOLD_BUFFERED	(128u * 1024)	/* of an answer's body its head may wait for */
 #define HOLD_UNBUFFERED	(16u * 1024)
 #define RESTART_MS	50	/* sooner a back end that died is not back */
@@ -35,7 +35,6 @@
 
 static const struct attempt_events	upstream_attempt_events;
 static const struct request_events	upstream_request_events;
-
 
 /* --- what is known about it --- */
 
@@ -361,7 +360,8 @@ upstream_next_peer(struct upstream *u)
 	enum pick_result result;
 
 	for (;;) {
-		result = u->target.group != NULL ? pick_of_group(u, &peer) : pick_of_addrs(u, &peer);
+		result = u->target.group != NULL ? pick_of_group(u, &peer) :
+		    pick_of_addrs(u, &peer);
 		if (result == PICK_WAIT) {
 			u->state = UPSTREAM_WAITING;
 			return (STEP_WAIT);
@@ -588,7 +588,8 @@ upstream_may_hold(struct attempt *a)
 
 	if (!u->idempotent || !upstream_may_try_next(u, NEXT_ERROR))
 		return (0);
-	return (u->settings->buffers.buffering && !block_is_scarce() ? HOLD_BUFFERED : HOLD_UNBUFFERED);
+	return (u->settings->buffers.buffering && !block_is_scarce() ? HOLD_BUFFERED :
+	    HOLD_UNBUFFERED);
 }
 
 static void

@@ -27,7 +27,7 @@ struct upstream_protocol {
 	ssize_t (*parse)(const char *, size_t, size_t seen, struct response_head *);
 	/* Bytes of the client's body on their way, in place; last: that was all. */
 	void	(*frame_body)(struct upstream *, struct chain *, bool last);
-	bool own_date;				/* Date and Server are the back end's or nobody's, where passed */
+	bool own_date;				/* Date, Server: the back end's or nobody's, where passed */
 	/* A header of the answer as the client shall see it (proxy_redirect, proxy_cookie_*). */
 	struct str (*rewrite)(struct request *, enum field_id, struct str value);
 };
@@ -54,11 +54,11 @@ struct upstream_result {
 	int64_t connect, header, response;
 	int64_t queue;
 	uint64_t length, received, sent;
-	bool separate;		/* of another request to back ends: " : " instead of ", " before it */
+	bool separate;		/* the request began anew: " : " instead of ", " before it */
 };
 
 enum upstream_state {
-	UPSTREAM_WAITING,	/* for an address, for a slot, or for the group to come back (queue) */
+	UPSTREAM_WAITING,	/* for an address, a slot, or the group to come back (queue) */
 	UPSTREAM_TRYING,	/* an attempt has no head yet */
 	UPSTREAM_RELAYING,	/* the body goes to the client */
 	UPSTREAM_TUNNEL,
@@ -85,7 +85,7 @@ struct upstream {
 	struct peer_waiter *waiter;	/* for a slot; NULL: none */
 	struct timer wait_timer;
 	uint64_t wait_from;		/* monotonic ms; 0: never waited */
-	bool bridging;			/* waits for a group whose peers all refuse; counted there */
+	bool bridging;			/* waits for a group whose peers refuse; counted there */
 	int64_t queued;			/* ms waited; -1: not at all */
 	bool reached;			/* some try met a peer that accepted the connection */
 	bool scarce;			/* the last try found no descriptor for its connection */
@@ -128,7 +128,9 @@ enum step_result	upstream_begin(struct upstream *);
 void	upstream_result_begin(struct upstream *, struct str addr);
 void	upstream_result_end(struct upstream *, unsigned status);
 int64_t	upstream_ms_since(uint64_t from_us, uint64_t to_us);
-/* queue.c tells: a slot was granted; the refusing group may be asked again; the wait was too long. */
+/*
+ * queue.c tells: a slot was granted; the refusing group may be asked again; the wait was too long.
+ */
 void	upstream_granted(struct upstream *, struct peer_try *);
 void	upstream_again(struct upstream *);
 void	upstream_waited_out(struct upstream *);
@@ -136,7 +138,9 @@ void	upstream_waited_out(struct upstream *);
 void	upstream_log(struct upstream *, enum log_level, int err, const char *, ...)
 	    __attribute__((format(printf, 4, 5)));
 
-/* nginx's level for an error of connect(): what is usual for a pool is an error, the rest critical. */
+/*
+ * nginx's level for an error of connect(): what is usual for a pool is an error, the rest critical.
+ */
 enum log_level	connect_level(int error);
 
 /* upstream_head.c: the answer's head becomes r->out, without length where the framing has none. */

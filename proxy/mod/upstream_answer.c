@@ -34,7 +34,8 @@ answer_keep(struct upstream *u, struct attempt *a)
 {
 	const struct response_head *head = &a->head;
 
-	u->answer = (struct fields){ .count = head->count, .room = head->count, .known = head->known };
+	u->answer = (struct fields){ .count = head->count, .room = head->count,
+		.known = head->known };
 	u->answer.items = pool_alloc(u->r->pool, head->count * sizeof(struct field));
 	if (head->count > 0)
 		memcpy(u->answer.items, head->items, head->count * sizeof(struct field));
@@ -53,7 +54,8 @@ answer_passed_over(struct upstream *u, unsigned status)
 	if (why == 0 || !upstream_may_try_next(u, why))
 		return (false);
 	upstream_result_end(u, 0);
-	upstream_attempt_over(u, false, why == NEXT_403 || why == NEXT_404 ? PEER_UNTESTED : PEER_FAILED, false);
+	upstream_attempt_over(u, false,
+	    why == NEXT_403 || why == NEXT_404 ? PEER_UNTESTED : PEER_FAILED, false);
 	upstream_go(u, upstream_next_peer(u));
 	return (true);
 }
@@ -63,7 +65,8 @@ static bool
 answer_intercepted(struct upstream *u, unsigned status)
 {
 	struct request *r = u->r;
-	const struct field *f = status == 401 ? fields_get(&u->answer, FIELD_WWW_AUTHENTICATE) : NULL;
+	const struct field *f = status != 401 ? NULL :
+	    fields_get(&u->answer, FIELD_WWW_AUTHENTICATE);
 
 	if (status < 300 || !u->settings->intercept_errors || !request_has_error_page(r, status))
 		return (false);

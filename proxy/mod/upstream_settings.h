@@ -92,7 +92,10 @@ extern const struct conf_type conf_buffer_list;	/* struct buffer_list */
 int	upstream_conf_commands_set(struct conf *, const struct conf_row *, void *);
 int	upstream_read_ahead_set(struct conf *, const struct conf_row *, void *);
 
-/* nginx's rules for the sizes of buffers; prefix "proxy" or "uwsgi" is for its words.  -1 after conf_error(). */
+/*
+ * nginx's rules for the sizes of buffers; prefix "proxy" or "uwsgi" is for its words.  -1 after
+ * conf_error().
+ */
 int	upstream_buffers_check(struct conf *, const struct upstream_buffers *, const char *prefix)
 	    __attribute__((warn_unused_result));
 /* hidden: names hidden by default, ends with NULL.  parent: of the level around, or NULL. */

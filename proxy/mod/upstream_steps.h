@@ -14,7 +14,10 @@ enum step_result	upstream_next_peer(struct upstream *);
 /* The request failed for this (NEXT_ bits): may another peer have it? */
 bool	upstream_may_try_next(struct upstream *, unsigned why);
 enum step_result	upstream_fail(struct upstream *, unsigned status);
-/* Finishes the attempt, if there is one; says so when that disabled its peer.  last: no other follows. */
+/*
+ * Finishes the attempt, if there is one; says so when that disabled its peer.  last: no other
+ * follows.
+ */
 void	upstream_attempt_over(struct upstream *, bool complete, enum peer_result, bool last);
 void	upstream_set_over(struct upstream *);
 
