@@ -48,12 +48,6 @@ struct module access_log_module;
 static const char combined[] = "$remote_addr - $remote_user [$time_local] \"$request\" "
     "$status $body_bytes_sent \"$http_referer\" \"$http_user_agent\"";
 
-static bool
-is_variable_char(char c)
-{
-	return ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_');
-}
-
 /* One variable at text[*i] ('$'); *i is moved behind it. */
 static int
 format_variable(struct conf *cf, struct log_format *format, struct str text, size_t *i)
@@ -63,7 +57,7 @@ format_variable(struct conf *cf, struct log_format *format, struct str text, siz
 	struct log_piece *piece;
 
 	start += braces;
-	for (end = start; end < text.n && is_variable_char(text.p[end]); end++)
+	for (end = start; end < text.n && var_is_name_byte(text.p[end]); end++)
 		continue;
 	if (end == start || (braces && (end == text.n || text.p[end] != '}'))) {
 		if (braces && start < text.n)
@@ -315,31 +309,22 @@ access_log_thread_end(void)
 static struct str
 format_line(struct request *r, const struct log_format *format)
 {
-	size_t count = format->pieces.count, n = 1;
+	size_t count = format->pieces.count;
 	struct str *parts = pool_alloc(r->pool, (count + 1) * sizeof(*parts));
-	char *text, *p;
 
 	for (size_t i = 0; i < count; i++) {
 		const struct log_piece *piece = vec_at(&format->pieces, struct log_piece, i);
-		struct str value = piece->literal;
 
-		if (piece->variable >= 0) {
-			if (var_value(r, piece->variable, &value))
-				value = encode_log(r->pool, value, format->escape);
-			else
-				value = format->escape == LOG_ESCAPE_DEFAULT ? STR("-") : STR("");
-		}
-		parts[i] = value;
-		n += value.n;
+		parts[i] = piece->literal;
+		if (piece->variable < 0)
+			continue;
+		if (var_value(r, piece->variable, &parts[i]))
+			parts[i] = encode_log(r->pool, parts[i], format->escape);
+		else
+			parts[i] = format->escape == LOG_ESCAPE_DEFAULT ? STR("-") : STR("");
 	}
-	p = text = pool_alloc(r->pool, n);
-	for (size_t i = 0; i < count; i++) {
-		if (parts[i].n > 0)
-			memcpy(p, parts[i].p, parts[i].n);
-		p += parts[i].n;
-	}
-	*p = '\n';
-	return (str_make(text, n));
+	parts[count] = STR("\n");
+	return (pool_concat(r->pool, (unsigned)count + 1, parts));
 }
 
 void

@@ -172,18 +172,6 @@ const struct conf_type conf_error_log = {
 };
 
 static int
-client_max_body_size_check(struct conf *cf, const struct conf_row *row, void *field)
-{
-	uint64_t size;
-
-	(void)row;
-	if (!str_to_offset(cf->words[1].text, &size))
-		return (conf_error_at(cf, 1, "\"client_max_body_size\" directive invalid value"));
-	*(uint64_t *)field = size;
-	return (0);
-}
-
-static int
 keepalive_timeout_set(struct conf *cf, const struct conf_row *row, void *field)
 {
 	struct core_location *core = CORE_OF(field, keepalive_timeout);
@@ -391,8 +379,8 @@ static const struct conf_row core_rows[] = {
 	    .type = &conf_flag, IN_LOCATION(internal) },
 	{ .name = "satisfy", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_enum,
 	    .param = names_satisfy, IN_LOCATION(satisfy), .dflt = "all" },
-	{ .name = "client_max_body_size", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_offset,
-	    .set = client_max_body_size_check, IN_LOCATION(client_max_body_size), .dflt = "1m" },
+	{ .name = "client_max_body_size", .contexts = CTX_HSL, .min = 1, .max = 1,
+	    .type = &conf_offset, IN_LOCATION(client_max_body_size), .dflt = "1m" },
 	{ .name = "client_body_buffer_size", .contexts = CTX_HSL, .min = 1, .max = 1,
 	    .type = &conf_size, IN_LOCATION(client_body_buffer_size), .dflt = "16k" },
 	{ .name = "client_body_timeout", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_msec,

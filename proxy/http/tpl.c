@@ -25,13 +25,6 @@ struct tpl {
 	struct vec parts;	/* struct tpl_part; none: a literal */
 };
 
-static bool
-is_name_byte(char c)
-{
-	return ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	    c == '_');
-}
-
 static struct tpl_part *
 part_add(struct conf *cf, struct tpl *tpl, enum tpl_kind kind)
 {
@@ -53,7 +46,7 @@ reference_compile(struct conf *cf, struct tpl *tpl, struct str rest)
 		part_add(cf, tpl, TPL_CAPTURE)->number = rest.p[0] - '0';
 		return (1);
 	}
-	while (bracket + name.n < rest.n && is_name_byte(name.p[name.n]))
+	while (bracket + name.n < rest.n && var_is_name_byte(name.p[name.n]))
 		name.n++;
 	if (bracket && (name.n + 1 >= rest.n || name.p[name.n] != '}')) {
 		if (rest.n == 1)

@@ -41,6 +41,14 @@ struct var_row {
 	void (*set)(struct request *, const void *param, struct str value);
 };
 
+/* What the name behind a '$' is made of. */
+static inline bool
+var_is_name_byte(char c)
+{
+	return ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	    c == '_');
+}
+
 /* A request's cached value. */
 struct var_slot {
 	struct str value;

@@ -24,9 +24,6 @@
 #include "net/addr.h"
 #include "net/tcp_info.h"
 
-/* A parameter that a getter has no use for. */
-#define UNUSED(x)	(void)(x)
-
 /* --- what the request says --- */
 
 /* param: offset of a struct str in struct request; absent (no '?' in the target) is no value. */

@@ -12,6 +12,8 @@
 
 /* What getters of variables (var.h, var_get) are written with; each returns what a getter does. */
 
+/* A parameter that a getter has no use for. */
+#define UNUSED(x)	(void)(x)
 /* A row's param, where it is a small number. */
 #define PARAM(n)		((const void *)(uintptr_t)(n))
 #define PARAM_OF(param)		((uintptr_t)(param))

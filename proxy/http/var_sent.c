@@ -10,9 +10,6 @@
 #include "http/var.h"
 #include "http/var_give.h"
 
-/* A parameter that a getter has no use for. */
-#define UNUSED(x)	(void)(x)
-
 static bool
 get_status(struct request *r, const void *param, struct str name, struct str *value)
 {
