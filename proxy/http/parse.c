@@ -1,5 +1,5 @@
 /*
- * Heads of HTTP/1 messages: request, response, CGI response, trailers.  Pure
+ * Heads of HTTP/1 messages: request, response, CGI response.  Pure
  * functions over the bytes received so far; called by sessions and attempts
  * each time more has arrived.  One function finds the end of a head, one reads
  * a field line, whoever sent it; what a message begins with is all that differs.
@@ -481,16 +481,4 @@ parse_cgi_response(const char *p, size_t n, size_t seen, struct response_head *h
 	if ((result = response_fields_read(p, 0, end, head)) < 0)
 		return (result);
 	return (cgi_status(head) ? result : -400);
-}
-
-ssize_t
-parse_trailers(const char *p, size_t n, struct field *items, unsigned room, unsigned *count)
-{
-	struct section section = { .items = items, .room = room };
-	int blank = blank_at(p, n, 0);
-	size_t end = blank > 0 ? (size_t)blank : head_end(p, n, 0, 0);
-	ssize_t result = end == 0 ? PARSE_PARTIAL : section_read(&section, p, 0, end);
-
-	*count = section.count;
-	return (result);
 }

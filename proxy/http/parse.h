@@ -75,9 +75,6 @@ ssize_t	parse_response(const char *p, size_t n, size_t seen, struct response_hea
  * default 200.
  */
 ssize_t	parse_cgi_response(const char *p, size_t n, size_t seen, struct response_head *);
-/* Trailer fields after the last chunk; > 0 length with the blank line. Same rules. */
-ssize_t	parse_trailers(const char *p, size_t n, struct field *items, unsigned room,
-	    unsigned *count);
 
 bool	is_token(struct str);			/* RFC 9110 5.6.2, not empty */
 bool	is_field_value(struct str);		/* no CR, LF, NUL or other controls but HTAB */

@@ -396,29 +396,6 @@ START_TEST(cgi_verdicts)
 }
 END_TEST
 
-static const struct {
-	struct str text;
-	int result;
-	unsigned count;
-} trailers[] = {
-#define T(text, result, count)	{ { text, sizeof(text) - 1 }, result, count }
-	T("\r\n", FULL, 0), T("\n", FULL, 0), T("A: b\r\nC: d\r\n\r\nrest", 14, 2),
-	T("A: b\r\n", 0, 0),
-	T("", 0, 0), T("\r", 0, 0), T("A b\r\n\r\n", -400, 0), T(" A: b\r\n\r\n", -400, 0),
-	T("1:\r\n2:\r\n3:\r\n4:\r\n5:\r\n6:\r\n7:\r\n8:\r\n9:\r\n\r\n", -494, 8),
-};
-
-START_TEST(trailer_verdicts)
-{
-	struct str text = trailers[_i].text;
-	unsigned count = 77;
-
-	ck_assert_int_eq(parse_trailers(text.p, text.n, items, ROOM, &count),
-	    trailers[_i].result == FULL ? (ssize_t)text.n : trailers[_i].result);
-	ck_assert_uint_eq(count, trailers[_i].count);
-}
-END_TEST
-
 START_TEST(methods)
 {
 	ck_assert_int_eq(method_of(STR("GET")), METHOD_GET);
@@ -448,7 +425,6 @@ add(TCase *tcase)
 	tcase_add_loop_test(tcase, response_verdicts, 0, ROWS(responses));
 	tcase_add_test(tcase, response_contents);
 	tcase_add_loop_test(tcase, cgi_verdicts, 0, ROWS(cgis));
-	tcase_add_loop_test(tcase, trailer_verdicts, 0, ROWS(trailers));
 	tcase_add_test(tcase, methods);
 }
 
