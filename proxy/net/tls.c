@@ -106,6 +106,13 @@ tls_fail(struct tls *t, const char *call, const char *text)
 		tls_error_take(call, t->error, ERROR_TEXT_MAX, &t->peers_error);
 }
 
+void
+tls_note_blocked(struct tls *t, int why)
+{
+	if (t->direct && why == SSL_ERROR_WANT_WRITE && !conn_write_blocked(t->wire.conn))
+		conn_ready_later(t->wire.conn, CONN_ERROR);
+}
+
 /* --- the life --- */
 
 static void
@@ -126,8 +133,25 @@ tls_free(struct tls *t)
 	SSL_free(t->ssl);
 	chain_clear(&t->wire.out);
 	chain_clear(&t->early);
+	free(t->held);
 	free(t->error);
 	free(t);
+}
+
+/*
+ * Kernel TLS (ssl_conf_command Options KTLS, as in nginx) is between OpenSSL's own BIO and the
+ * socket; where the kernel or the cipher has none, records are made here as ever.
+ */
+static BIO *
+tls_bio_out(struct tls *t, BIO *in)
+{
+	BIO *out;
+
+	if ((SSL_get_options(t->ssl) & SSL_OP_ENABLE_KTLS) == 0 ||
+	    (out = BIO_new_socket(t->wire.conn->fd, BIO_NOCLOSE)) == NULL)
+		return (in);
+	t->direct = true;
+	return (out);
 }
 
 static bool
@@ -138,7 +162,7 @@ tls_prepare(struct tls *t, struct ssl_ctx_st *ctx, bool server, struct str name)
 
 	if ((t->ssl = SSL_new(ctx)) == NULL || (bio = wire_bio_new(&t->wire)) == NULL)
 		return (false);
-	SSL_set_bio(t->ssl, bio, bio);
+	SSL_set_bio(t->ssl, bio, tls_bio_out(t, bio));
 	SSL_set_app_data(t->ssl, t->arg);
 	SSL_set_mode(t->ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 	    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -255,6 +279,7 @@ tls_read_stopped(struct tls *t, int result)
 	struct conn *c = t->wire.conn;
 	int why = SSL_get_error(t->ssl, result);
 
+	tls_note_blocked(t, why);
 	if (why == SSL_ERROR_ZERO_RETURN) {
 		c->peer_closed = true;
 		c->read_ready = false;	/* the end was read */
@@ -441,6 +466,7 @@ tls_write_record(struct tls *t, const char *p, size_t n)
 	}
 	switch (SSL_get_error(t->ssl, result)) {
 	case SSL_ERROR_WANT_WRITE:
+		tls_note_blocked(t, SSL_ERROR_WANT_WRITE);
 		t->offered = n;
 		return (0);
 	case SSL_ERROR_WANT_READ:	/* behind early data the handshake comes first */
@@ -454,6 +480,30 @@ tls_write_record(struct tls *t, const char *p, size_t n)
 	}
 }
 
+/* The kernel makes the records, so that a file need not come here. */
+static bool
+tls_can_sendfile(const struct tls *t, const struct buf *b)
+{
+	return (t->direct && t->offered == 0 && t->state == TLS_OPEN && b->p == NULL && !b->copy &&
+	    BIO_get_ktls_send(SSL_get_wbio(t->ssl)));
+}
+
+/* As tls_write_record(). */
+static ssize_t
+tls_send_slice(struct tls *t, const struct buf *b, size_t n)
+{
+	ossl_ssize_t sent = SSL_sendfile(t->ssl, b->fd, b->offset, n, 0);
+	int why;
+
+	if (sent > 0)
+		return (sent);
+	why = SSL_get_error(t->ssl, (int)sent);
+	tls_note_blocked(t, why);
+	if (sent < 0 && why == SSL_ERROR_WANT_WRITE)
+		return (0);
+	return (conn_fail(t->wire.conn, sent == 0 ? ESTALE : EIO, "SSL_sendfile"));
+}
+
 /* Bytes that are sent already but that the owner's max did not allow to be taken from the chain. */
 static uint64_t
 tls_settle_credit(struct tls *t, struct chain *chain, uint64_t max)
@@ -462,6 +512,34 @@ tls_settle_credit(struct tls *t, struct chain *chain, uint64_t max)
 
 	chain_drop(chain, n);
 	t->credit -= (size_t)n;
+	return (n);
+}
+
+/* The next record of what may be sent: as tls_write_record(). */
+static ssize_t
+tls_send_record(struct tls *t, struct tls_room *room, const struct chain *chain, uint64_t left,
+    struct str *ahead)
+{
+	size_t want = record_size(t);
+	const char *p;
+	ssize_t n;
+
+	if (t->offered > 0)
+		want = t->offered;	/* whatever may be sent now */
+	else if (want > left)
+		want = (size_t)left;
+	if ((p = tls_gather(t->wire.conn, chain, room, want, ahead)) == NULL)
+		return (CONN_FAILED);
+	if (t->direct && t->held == NULL) {
+		t->held = xmalloc(want);
+		memcpy(t->held, p, want);
+	}
+	t->wire.mode = want < left ? WIRE_MORE : WIRE_LAST;
+	n = tls_write_record(t, t->held != NULL ? t->held : p, want);
+	if (n != 0) {
+		free(t->held);
+		t->held = NULL;
+	}
 	return (n);
 }
 
@@ -474,18 +552,14 @@ tls_send_records(struct tls *t, struct tls_room *room, struct chain *chain, uint
 
 	while (sent < max && !chain_is_empty(chain) && c->write_ready) {
 		uint64_t left = chain->bytes < max - sent ? chain->bytes : max - sent;
-		size_t want = record_size(t);
-		const char *p;
 		ssize_t n;
 
-		if (t->offered > 0)
-			want = t->offered;	/* whatever max says now */
-		else if (want > left)
-			want = (size_t)left;
-		if ((p = tls_gather(c, chain, room, want, &ahead)) == NULL)
-			return (CONN_FAILED);
-		t->wire.mode = want < left ? WIRE_MORE : WIRE_LAST;
-		n = tls_write_record(t, p, want);
+		if (tls_can_sendfile(t, chain->first)) {
+			n = tls_send_slice(t, chain->first,
+			    left < chain->first->n ? (size_t)left : chain->first->n);
+			ahead = STR_NULL;
+		} else
+			n = tls_send_record(t, room, chain, left, &ahead);
 		if (n < 0)
 			return (CONN_FAILED);
 		if (n == 0)

@@ -115,6 +115,7 @@ tls_handshake_stopped(struct tls *t, int result)
 	struct conn *c = t->wire.conn;
 	int why = SSL_get_error(t->ssl, result);
 
+	tls_note_blocked(t, why);
 	wire_flush(&t->wire);	/* a flight, or the alert that says why not */
 	if (why == SSL_ERROR_SSL) {
 		tls_fail(t, "SSL_do_handshake()", NULL);

@@ -33,12 +33,14 @@ struct tls {
 	void *arg;
 	enum tls_state state;
 	bool early_used;
+	bool direct;		/* OpenSSL writes to the socket itself, for kernel TLS */
 	bool shut;		/* close_notify was made */
 	bool fin_wanted;	/* ... and FIN follows once it is sent */
 	bool peers_error;
 
 	struct chain early;	/* early data, decrypted */
 	size_t offered;		/* record that OpenSSL did not get rid of: to be offered again */
+	char *held;		/* ... of kernel TLS, which is not copied by OpenSSL: has to stay */
 	size_t credit;		/* sent already, still in the owner's chain for want of max */
 	size_t record_max;
 	uint64_t burst;		/* bytes sent since the last pause */
@@ -68,6 +70,8 @@ void	tls_end(struct tls *);
  * socket failed.
  */
 void	tls_fail(struct tls *, const char *call, const char *text);
+/* What SSL_get_error() said: of a socket that OpenSSL itself found full, the loop tells us. */
+void	tls_note_blocked(struct tls *, int why);
 /* Around a client's handshake: it will be noted where its messages are made; it need not be. */
 void	tls_wait_prepare(struct tls *);
 void	tls_wait_end(struct tls *);

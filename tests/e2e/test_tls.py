@@ -264,8 +264,9 @@ def test_redirects(pair, app):
 
 def test_forwarded_proto(pair, app):
     """X-Forwarded-Proto is what the client's connection is, whatever the client says."""
-    fetch(pair.subject.address("plain"), "GET /app", "X-Forwarded-Proto: https", host="a.test")
-    tls_fetch(pair.subject.address(), "GET /app", "X-Forwarded-Proto: ftp", name="a.test", host="a.test")
+    plain = fetch(pair.subject.address("plain"), "GET /app", "X-Forwarded-Proto: https", host="a.test")
+    secure = tls_fetch(pair.subject.address(), "GET /app", "X-Forwarded-Proto: ftp", name="a.test", host="a.test")
+    assert (plain.status, secure.status) == (200, 200)
     seen = [one.all("X-Forwarded-Proto") for one in app.requests[-2:]]
     assert seen == [["http"], ["https"]]
 
@@ -384,6 +385,9 @@ def test_each_server_has_its_protocols(own, certs):
 # What only the operator can decide: the certificate itself, and headers.
 OPERATORS = re.compile(r"cert_|HSTS|HPKP|security_headers|banner_|BREACH|DNS_|cipher_x|engine")
 
+# Its clients leave at once, so that tickets of TLS 1.3 come too late for some of them, nginx's too.
+LATE = ("sessionresumption_ticket", "check failed because of connect problem")
+
 
 @pytest.mark.wproxy_only
 @pytest.mark.skipif(not shutil.which("testssl"), reason="testssl.sh is not installed")
@@ -398,7 +402,7 @@ def test_testssl(plainest, own):
         findings = json.load(file)
     assert len(findings) > 10, done.stdout
     bad = [one for one in findings if one["severity"] not in ("OK", "INFO", "DEBUG")
-           and not OPERATORS.match(one["id"])]
+           and not OPERATORS.match(one["id"]) and (one["id"], one["finding"]) != LATE]
     assert not bad
 
 
