@@ -291,19 +291,20 @@ session_finish_request(struct session *s)
 	}
 }
 
-/* The client left in the middle: the request decides whether it goes on. */
+/*
+ * The client left in the middle: whoever has the request now decides whether it goes on.  Asked
+ * again when something is to be sent all the same.
+ */
 static void
 session_lost(struct session *s)
 {
 	struct request *r = s->request;
 
-	if (s->gone_kept)
-		return;
 	if (r->events != NULL && r->events->on_gone != NULL && r->events->on_gone(r)) {
 		s->gone_kept = true;
 		return;
 	}
-	if (!r->out.ended && r->out.status != 408)
+	if (!s->gone_kept && !r->out.ended && r->out.status != 408)
 		r->client_gone = true;
 	session_close(s);
 }

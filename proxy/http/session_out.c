@@ -201,8 +201,10 @@ session_send_head(struct request *r)
 	const struct core_location *core = r->location->core;
 	struct session *s = r->session;
 
-	if (s->failed)
+	if (s->failed) {
+		session_gone(s);
 		return (-1);
+	}
 	if (!r->limit_rate_set) {
 		r->limit_rate = tpl_size(r, core->limit_rate);
 		r->limit_rate_set = true;

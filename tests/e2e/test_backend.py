@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import os
+import signal
 import threading
 import time
 
@@ -330,6 +331,46 @@ def test_client_abort_ignored(stand):
     assert arrived.wait(5)
     wire.close()
     assert may_end.wait(5) and not gone.is_set()
+
+
+ANSWERS_TO_NOBODY = {
+    "a file": b"HTTP/1.1 200 OK\r\nX-Accel-Redirect: /file\r\nContent-Length: 0\r\n\r\n",
+    "a text": b"HTTP/1.1 200 OK\r\nX-Accel-Redirect: @text\r\nContent-Length: 0\r\n\r\n",
+    "a page": b"nonsense\r\n\r\n",
+    "its own": OK,
+}
+
+
+@pytest.mark.parametrize("what", ANSWERS_TO_NOBODY)
+def test_client_abort_ignored_ends(own, what):
+    """What a back end makes of a request whose client has left ends too: nothing of it stays."""
+    app = own.origin()
+    arrived, left = threading.Event(), threading.Event()
+
+    def script(exchange, received):
+        arrived.set()
+        left.wait(5)
+        exchange.send(ANSWERS_TO_NOBODY[what])
+    app.scripts["/x"] = script
+    one = own.server(r"""
+        access_log requests.log;
+        server {
+            listen @host@:@port@;
+            root @www@;
+            error_page 502 /a.txt;
+            location = /x { proxy_ignore_client_abort on; proxy_pass http://%s; }
+            location = /file { alias @www@/a.txt; }
+            location @text { return 200 text; }
+        }""" % app.name, level="info")
+    with Wire(one.address()) as wire:
+        wire.send(request("GET /x"))
+        assert arrived.wait(5)
+        wire.reset()
+    wait_until(lambda: fetch(one.address(), "GET /a.txt").status == 200, 5, "a turn")
+    left.set()
+    wait_until(lambda: "GET /x " in one.read("requests.log"), 5, "the request is over")
+    one.kick(signal.SIGQUIT)
+    assert one.wait() == 0
 
 
 @pytest.mark.parametrize("buffering", ["on", "off"])
