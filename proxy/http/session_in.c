@@ -174,7 +174,8 @@ request_refuse(struct session *s, unsigned status)
 
 	if (r->in.line.p == NULL) {
 		r->in.line = head_first_line(s);
-		if (str_starts(r->in.line, STR("HEAD "))) {	/* whatever is wrong, it gets no body */
+		/* Whatever is wrong, the answer to HEAD has no body. */
+		if (str_starts(r->in.line, STR("HEAD "))) {
 			r->in.method = METHOD_HEAD;
 			r->in.method_name = STR("HEAD");
 		}
