@@ -38,6 +38,7 @@ group_of_addresses(void)
 	return (peer_group_get(STR("")));
 }
 
+/* While a configuration is read: later it is frozen. */
 static struct vec *
 groups_of(const struct http_conf *http)
 {
@@ -80,7 +81,9 @@ group_is(const struct group *group, struct str host, unsigned port)
 struct group *
 group_find(const struct http_conf *http, struct str host, unsigned port)
 {
-	VEC_EACH(groups_of(http), struct group *, it)
+	const struct upstream_main *main = main_conf(http, upstream_module);
+
+	VEC_EACH(&main->groups, struct group *, it)
 		if (group_is(*it, host, port) && ((*it)->implicit || port == 0))
 			return (*it);
 	return (NULL);
