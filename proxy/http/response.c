@@ -323,9 +323,8 @@ resp_start(struct request *r)
 }
 
 void
-resp_replace(struct request *r, unsigned status, void **state)
+resp_replace(struct request *r, unsigned status)
 {
-	(void)state;
 	r->out.page = error_page_text(r, status);
 	r->out.status = status;
 	r->out.reason = STR_NULL;

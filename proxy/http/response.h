@@ -42,9 +42,9 @@ void	resp_head_text(struct request *, struct chain *out, bool keepalive);
 
 /*
  * For a filter's start that finds that the answer is another one (412, 416): r->out becomes the
- * built-in page of status, the content's own bytes will be dropped.  *state is left alone.
+ * built-in page of status, the content's own bytes will be dropped.
  */
-void	resp_replace(struct request *, unsigned status, void **state);
+void	resp_replace(struct request *, unsigned status);
 
 /* The filter that gives a body without length its chunks (last in the table). */
 extern const struct filter framing_filter;

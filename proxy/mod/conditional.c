@@ -86,11 +86,12 @@ conditional_start(struct request *r, void **state)
 	    FIELD_BIT(FIELD_IF_NONE_MATCH) | FIELD_BIT(FIELD_IF_MATCH) |
 	    FIELD_BIT(FIELD_IF_UNMODIFIED_SINCE);
 
+	(void)state;
 	if ((r->in.fields.known & conditions) == 0 || r->out.status != 200 ||
 	    r->out.from_upstream)
 		return (FILTER_SKIP);
 	if (precondition_failed(r)) {
-		resp_replace(r, 412, state);
+		resp_replace(r, 412);
 		return (FILTER_STOP);
 	}
 	if (is_not_modified(r)) {

@@ -94,7 +94,7 @@ ranges_start(struct request *r, void **state)
 	count = range_parse(f->value, size, ranges->items,
 	    max < RANGES_MAX ? (unsigned)max : RANGES_MAX);
 	if (count == RANGE_UNSATISFIABLE) {
-		resp_replace(r, 416, state);
+		resp_replace(r, 416);
 		fields_add_id(&r->out.fields, r->pool, FIELD_CONTENT_RANGE,
 		    pool_printf(r->pool, "bytes */%llu", (unsigned long long)size));
 		return (FILTER_STOP);
