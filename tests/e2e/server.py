@@ -14,6 +14,8 @@ import socket
 import subprocess
 import time
 
+import pytest
+
 NGINX = os.environ.get("NGINX", "/usr/sbin/nginx")
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 SUBJECT = os.path.abspath(os.environ.get("WPROXY") or (
@@ -66,6 +68,15 @@ def program_name(binary):
     out = subprocess.run([binary, "-v"], capture_output=True, timeout=30)
     text = (out.stdout + out.stderr).decode()
     return "nginx" if "nginx version: nginx/" in text else "wproxy"
+
+
+@functools.lru_cache(maxsize=None)
+def strange_oracle(binary):
+    """Why this nginx is none to compare with, or None: the answers are Debian 12's to the byte."""
+    text = subprocess.run([binary, "-v"], capture_output=True, timeout=30).stderr.decode().strip()
+    if re.search(r"nginx/1\.22\.\d+$", text):
+        return None
+    return "answers are compared with those of Debian 12's nginx 1.22, not of " + text
 
 
 def subject_is_nginx():
@@ -145,6 +156,8 @@ class Server:
     def __init__(self, binary, folder, http="", *, whole=None, main="", host="127.0.0.1",
                  ports=None, names=None, level="info", threads=None, connections=1024, user=None,
                  ready=None, env=None, start=True, arguments=(), wrapper=()):
+        if binary == NGINX and strange_oracle(NGINX):
+            pytest.skip(strange_oracle(NGINX))
         self.binary = binary
         self.name = program_name(binary)
         self.prefix = folder

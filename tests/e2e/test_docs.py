@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import time
@@ -176,16 +177,19 @@ def told(address, path, host):
 
 @pytest.mark.parametrize("name, host, mount, back, folders", [
     ("omero-https", "omero.example.org", "", "127.0.0.1:4080",
-     [("/opt/omero/web/etc/templates/error", TOP + "/static-test"), ("/opt/omero/web/var/static", "@static@")]),
+     [("/opt/omero/web/etc/templates/error", "@pages@"), ("/opt/omero/web/var/static", "@static@")]),
     ("catmaid-https", "catmaid.example.org", "/catmaid", "127.0.0.1:8020",
-     [("/opt/catmaid/docs/html", TOP + "/static-test"), ("/opt/catmaid/django/static", "@static@")]),
+     [("/opt/catmaid/docs/html", "@pages@"), ("/opt/catmaid/django/static", "@static@")]),
 ])
 def test_application_over_https(own, files, name, host, mount, back, folders):
     """The site of the manual with a real pool: redirect to HTTPS, page, static file, maintenance page."""
-    runtime = prepare_demo(own.folder())
+    runtime, pages = prepare_demo(own.folder()), own.folder()
+    for page in glob.glob(TOP + "/static-test/*.html"):  # the checkout may be closed to the worker's user
+        shutil.copy(page, pages)
+    os.chmod(pages, 0o755)
     pool = own.keep(Pool("sync", own.folder(), env={"DEMO_RUNTIME": runtime, "FORCE_SCRIPT_NAME": mount}))
     one, ports = serve(own, files, named(name), [(back, pool.name)] + [
-        (old, new.replace("@static@", runtime + "/static")) for old, new in folders])
+        (old, new.replace("@static@", runtime + "/static").replace("@pages@", pages)) for old, new in folders])
     plain = fetch(("127.0.0.1", ports["80"]), "GET " + mount + "/notes/?a=b", host=host)
     assert plain.status == 301 and plain.get("Location") == "https://%s%s/notes/?a=b" % (host, mount)
     head, body = told(ports["443"], mount + "/headers/", host)
