@@ -41,7 +41,7 @@ index_method_allowed(const struct request *r)
 	    r->in.method == METHOD_POST || r->failed != NULL);
 }
 
-/* As nginx, which looks for the folder once the first index is not in it.  False: errno says why. */
+/* nginx looks for the folder once the first index is not in it.  False: errno says why. */
 static bool
 index_folder_exists(struct request *r)
 {
