@@ -39,7 +39,8 @@ target_try(struct pool *pool, struct str s)
 	    str_chr(target.path, '#') == SIZE_MAX);
 	assert(target.has_args == (target.args.p != NULL));
 	assert(target.authority.p == NULL ||
-	    host_parse(pool, target.authority, &host, &port) == 0 || str_eq(target.authority, STR(".")) || str_starts(target.authority, STR(".:")));
+	    host_parse(pool, target.authority, &host, &port) == 0 ||
+	    str_eq(target.authority, STR(".")) || str_starts(target.authority, STR(".:")));
 	if (str_eq(target.path, STR("*")))
 		return;
 	for (int merge = 0; merge <= 1; merge++)

@@ -101,7 +101,8 @@ START_TEST(failures)
 	ck_assert_int_eq(pick(&set, NULL, PEER_FAILED, 1000), 'a');
 	for (unsigned i = 0; i < 5; i++)
 		ck_assert_int_eq(pick(&set, NULL, PEER_OK, 2000), 'b');
-	ck_assert_int_eq(pick(&set, NULL, PEER_OK, 11001), 'b');	/* its weight recovers step by step */
+	/* Its weight recovers step by step. */
+	ck_assert_int_eq(pick(&set, NULL, PEER_OK, 11001), 'b');
 	for (unsigned i = 0, seen = 0; seen == 0; i++) {
 		ck_assert_uint_lt(i, 10);
 		seen = pick(&set, NULL, PEER_OK, 11002) == 'a';
