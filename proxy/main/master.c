@@ -243,6 +243,7 @@ static void
 worker_ended(struct master *m, int status)
 {
 	struct master_worker *w = &m->worker;
+	bool reloading = m->reload.until_ms != 0;
 
 	worker_ended_log(w->pid, status);
 	if (w->channel != -1)
@@ -260,6 +261,8 @@ worker_ended(struct master *m, int status)
 		master_stop(m);
 		break;
 	case MASTER_RUNNING:
+		if (reloading)	/* systemd waits for its end */
+			systemd_notify("READY=1%s", "");
 		worker_respawn_soon(m);
 		break;
 	case MASTER_IDLE:

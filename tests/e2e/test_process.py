@@ -600,3 +600,23 @@ def test_ipv6_and_unix(own, app):
     one.stop(signal.SIGTERM)
     assert not os.path.exists(folder + "/l.sock")
     assert isinstance(one, Server)
+
+
+@pytest.mark.wproxy_only
+def test_reload_that_ends_with_the_worker_is_told(own):
+    """systemd waits for the end of each reload, also of one that is given up because the worker died."""
+    folder = own.folder()
+    path = os.path.join(folder, "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(path)
+        notify.settimeout(10)
+        one = own.server("server { listen @host@:@port@; return 200; }", env={"NOTIFY_SOCKET": path})
+        one.allow_trouble = True
+        assert notify.recv(4096).startswith(b"READY=1")
+        worker = one.worker()
+        os.kill(worker, signal.SIGSTOP)
+        one.kick(signal.SIGHUP)
+        assert notify.recv(4096).startswith(b"RELOADING=1")
+        os.kill(worker, signal.SIGKILL)
+        assert notify.recv(4096).startswith(b"READY=1")
+        wait_until(lambda: set(one.workers()) - {worker}, 5, "a new worker")
