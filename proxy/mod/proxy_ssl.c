@@ -370,7 +370,8 @@ identity_slot(struct ssl_identity *identity, const struct addr *addr)
 int
 ssl_identity_start(struct ssl_identity *identity, struct conn *conn)
 {
-	struct ssl_slot *slot = identity->context.reuse ? identity_slot(identity, &conn->peer) : NULL;
+	struct ssl_slot *slot = identity->context.reuse ?
+	    identity_slot(identity, &conn->peer) : NULL;
 	struct str name = identity->context.server_name ? str_from(identity->name) : STR("");
 	struct addr literal;
 
@@ -410,7 +411,7 @@ ssl_identity_check(struct ssl_identity *identity, struct conn *conn)
 	X509_free(cert);
 	if (same)
 		return (NULL);
-	snprintf(identity->why, sizeof(identity->why), "upstream SSL certificate does not match \"%s\"",
-	    identity->name);
+	snprintf(identity->why, sizeof(identity->why),
+	    "upstream SSL certificate does not match \"%s\"", identity->name);
 	return (identity->why);
 }

@@ -1,8 +1,8 @@
 /*
  * Certificates whose file names hold variables.  Those for clients are asked for by
  * OpenSSL in the middle of a handshake, on the connection's thread, when the client's
- * name is known; those for back ends by proxy_ssl.c before it begins.  What was loaded is kept for the process, by names of files, and is good while
- * both files are as they were.
+ * name is known; those for back ends by proxy_ssl.c before it begins.  What was loaded
+ * is kept for the process, by names of files, and is good while both are as they were.
  */
 #include "mod/ssl_dynamic.h"
 

@@ -34,7 +34,7 @@ struct wire {
 	bool starved;		/* the last read found nothing */
 	bool whole;		/* OpenSSL is given only whole records */
 	size_t record_left;	/* ... of the current one */
-	size_t budget;		/* bytes that may still be read in this call; then others are served */
+	size_t budget;		/* bytes that this call may still read; then others are served */
 
 	enum wire_mode mode;
 	struct chain out;	/* collected */

@@ -147,7 +147,8 @@ tls_look_at_hello(struct tls *t)
 		if (n == CONN_AGAIN)
 			return (0);
 		if (n <= 0) {
-			tls_fail(t, w->conn->failed_call, "peer closed connection in SSL handshake");
+			tls_fail(t, w->conn->failed_call,
+			    "peer closed connection in SSL handshake");
 			return (-1);
 		}
 		if (!is_hello_byte((unsigned char)w->ahead[0])) {

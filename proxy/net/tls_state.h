@@ -46,7 +46,7 @@ struct tls {
 	uint64_t burst;		/* bytes sent since the last pause */
 	uint64_t sent_at;	/* ms */
 	unsigned dataless;
-	char *flight;		/* where OpenSSL keeps handshake messages, until the client's next */
+	char *flight;		/* where OpenSSL makes messages, until the client's next */
 	bool waits;		/* counted in room->waiting */
 	char *error;
 };
