@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/syslog.h"
 
 #define LINE_MAX_LEN	2048	/* nginx's NGX_MAX_ERROR_STR */
 #define ERROR_ROOM	50	/* kept of it for " (111: Connection refused)" */
@@ -29,6 +30,7 @@ struct log_file {
 	int fd;
 	bool keep_fd;		/* 0, 1, 2 belong to the process */
 	char *path;
+	struct syslog *syslog;	/* NULL: a file */
 };
 
 /* What one thread holds back for one file. */
@@ -68,14 +70,11 @@ path_open(const char *path)
 	return (fd);
 }
 
-struct log_file *
-log_file_open(const char *path, int fd)
+static struct log_file *
+file_new(const char *path, int fd)
 {
-	struct log_file *file;
+	struct log_file *file = xcalloc(1, sizeof(*file));
 
-	if (fd < 0 && (fd = path_open(path)) == -1)
-		return (NULL);
-	file = xcalloc(1, sizeof(*file));
 	atomic_init(&file->refs, 1);
 	file->fd = fd;
 	file->keep_fd = fd <= STDERR_FILENO;
@@ -84,12 +83,33 @@ log_file_open(const char *path, int fd)
 	return (file);
 }
 
+struct log_file *
+log_file_open(const char *path, int fd)
+{
+	if (fd < 0 && (fd = path_open(path)) == -1)
+		return (NULL);
+	return (file_new(path, fd));
+}
+
+struct log_file *
+log_file_syslog(const char *path, int fd, const struct syslog *to)
+{
+	struct log_file *file;
+
+	if (fd < 0 && (fd = syslog_socket(to)) == -1)
+		return (NULL);
+	file = file_new(path, fd);
+	file->syslog = xmalloc(sizeof(*to));
+	*file->syslog = *to;
+	return (file);
+}
+
 int
 log_file_reopen(struct log_file *file, int fd)
 {
 	int saved;
 
-	if (fd < 0 && file->path[0] == '\0')
+	if (fd < 0 && (file->path[0] == '\0' || file->syslog != NULL))
 		return (0);
 	if (fd < 0 && (fd = path_open(file->path)) == -1)
 		return (-1);
@@ -123,6 +143,7 @@ file_drop(struct log_file *file)
 		return;
 	if (!file->keep_fd)
 		(void)close(file->fd);
+	free(file->syslog);
 	free(file->path);
 	free(file);
 }
@@ -155,6 +176,14 @@ file_put(struct log_file *file, const char *p, size_t n)
 		p += sent;
 		n -= (size_t)sent;
 	}
+}
+
+static void
+file_tell(struct log_file *file, unsigned severity, struct str line)
+{
+	/* A full socket loses records: nobody waits for them. */
+	if (syslog_send(file->syslog, file->fd, severity, line) != 0 && errno != EAGAIN)
+		file_failed(file, errno);
 }
 
 static void
@@ -225,6 +254,10 @@ log_file_write(struct log_file *file, struct str line, size_t size, unsigned flu
 
 	if (line.n == 0)
 		return;
+	if (file->syslog != NULL) {
+		file_tell(file, file->syslog->severity, line);
+		return;
+	}
 	if (!deferred) {
 		file_put(file, line.p, line.n);
 		return;
@@ -360,7 +393,10 @@ log_write(const struct log *log, enum log_level level, unsigned long connection,
 	for (; log != NULL; log = log->next) {
 		if (log->level < level)
 			continue;
-		if (log->brief)
+		if (log->file->syslog != NULL)
+			file_tell(log->file, level == LOG_STDERR ? 0 : (unsigned)level - LOG_EMERG,
+			    str_make(line, n));
+		else if (log->brief)
 			brief_write(log->file, level, str_skip(str_make(line, n), prefix));
 		else
 			/* What may come before a crash must not wait in a buffer. */

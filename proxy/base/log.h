@@ -19,6 +19,8 @@
 enum log_level { LOG_STDERR, LOG_EMERG, LOG_ALERT, LOG_CRIT, LOG_ERR, LOG_WARN, LOG_NOTICE,
 	LOG_INFO, LOG_DEBUG };
 
+struct syslog;
+
 /* An open file that lines go to.  Path "" with a descriptor is stderr/stdout. */
 struct log_file;
 
@@ -32,6 +34,11 @@ struct log_file	*log_file_open(const char *path, int fd);
  * stays.
  */
 int		 log_file_reopen(struct log_file *, int fd_or_minus_one);
+/*
+ * Lines go to a syslog server, one datagram each, at once and without waiting; to is copied; fd as
+ * in log_file_open().
+ */
+struct log_file	*log_file_syslog(const char *path, int fd, const struct syslog *to);
 int		 log_file_fd(const struct log_file *);
 const char	*log_file_path(const struct log_file *);
 void		 log_file_close(struct log_file *);	/* flushes this thread's lines */

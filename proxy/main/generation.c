@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "http/module.h"
+#include "main/syslog_target.h"
 #include "mod/ssl_renewal.h"
 
 static struct generation *
@@ -57,12 +58,17 @@ log_open(struct conf *cf, struct str path)
 	struct generation *gen = generation_of(cf);
 	struct log_file *file;
 
-	if (str_starts(path, STR("syslog:"))) {
-		conf_error_at(cf, 1, "\"syslog:\" is not built in");
-		return (NULL);
-	}
-	if (!str_eq(path, STR("stderr")))
+	if (syslog_target_is(path)) {
+		struct syslog target;
+		const char *why = syslog_target_parse(cf->temp, path, &target);
+
+		if (why != NULL) {
+			conf_error_at(cf, 1, "%s", why);
+			return (NULL);
+		}
+	} else if (!str_eq(path, STR("stderr"))) {
 		path = conf_path_in_prefix(cf, path);
+	}
 	file = logs_use(gen->logs, path, &gen->logs_used, gen->pool);
 	if (file == NULL && is_default(cf)) {
 		if (cf->source->read != empty_read && !gen->in_place)

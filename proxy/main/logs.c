@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/list.h"
+#include "main/syslog_target.h"
 
 struct log_entry {
 	struct list link;
@@ -76,6 +77,22 @@ entry_find(const struct logs *logs, struct str path)
 	return (NULL);
 }
 
+/* Whose text was accepted when a configuration named it. */
+static struct log_file *
+syslog_open(const char *path, int fd)
+{
+	struct pool *pool = pool_new(1024);
+	struct log_file *file = NULL;
+	struct syslog target;
+
+	if (syslog_target_parse(pool, str_from(path), &target) == NULL)
+		file = log_file_syslog(path, fd, &target);
+	else
+		errno = EADDRNOTAVAIL;	/* a name that was found is no more */
+	pool_free(pool);
+	return (file);
+}
+
 /* fd -1: opens the path.  NULL with errno. */
 static struct log_entry *
 entry_new(struct logs *logs, struct str path, int fd)
@@ -87,7 +104,10 @@ entry_new(struct logs *logs, struct str path, int fd)
 
 	memcpy(copy, path.p, path.n);
 	copy[path.n] = '\0';
-	file = log_file_open(is_stderr ? "" : copy, is_stderr ? STDERR_FILENO : fd);
+	if (syslog_target_is(path))
+		file = syslog_open(copy, fd);
+	else
+		file = log_file_open(is_stderr ? "" : copy, is_stderr ? STDERR_FILENO : fd);
 	if (file == NULL) {
 		free(copy);
 		return (NULL);
