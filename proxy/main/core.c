@@ -214,7 +214,7 @@ static const struct conf_row process_rows[] = {
 	{ .name = "worker_rlimit_nofile", .contexts = CTX_MAIN, .min = 1, .max = 1,
 	    .type = &conf_uint, FIELD(rlimit_nofile), .set = rlimit_nofile_set },
 	{ .name = "worker_rlimit_core", .contexts = CTX_MAIN, .min = 1, .max = 1,
-	    .type = &conf_size, FIELD(rlimit_core) },
+	    .type = &conf_offset, FIELD(rlimit_core) },
 	{ .name = "worker_shutdown_timeout", .contexts = CTX_MAIN, .min = 1, .max = 1,
 	    .type = &conf_msec, FIELD(shutdown_timeout) },
 	{ .name = "worker_priority", .contexts = CTX_MAIN, .min = 1, .max = 1,

@@ -136,6 +136,8 @@ SAMPLE = [
     ("main", "error_log @prefix@/a.log; error_log @prefix@/b.log debug;"),
     ("main", "location / {}"),
     ("main", "worker_rlimit_nofile 100; worker_rlimit_nofile 200;"),
+    ("main", "worker_rlimit_core 1g;"),
+    ("main", "worker_rlimit_core 1x;"),
     ("main", "error_log /nonexist/dir/x.log;"),
     ("events", "accept_mutex_delay 500ms;"),
     ("events", "use epoll x;"),
