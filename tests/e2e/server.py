@@ -79,6 +79,18 @@ def strange_oracle(binary):
     return "answers are compared with those of Debian 12's nginx 1.22, not of " + text
 
 
+@functools.lru_cache(maxsize=None)
+def localhost_is_known():
+    """A bare root has no /etc/hosts."""
+    try:
+        return bool(socket.getaddrinfo("localhost", 80, socket.AF_INET, socket.SOCK_STREAM))
+    except OSError:
+        return False
+
+
+needs_localhost = pytest.mark.skipif(not localhost_is_known(), reason="there is no localhost in /etc/hosts")
+
+
 def subject_is_nginx():
     return program_name(SUBJECT) == "nginx"
 

@@ -153,6 +153,7 @@ class Image:
             written(self.etc, "templates/" + template, self.here(site))
         for page in ("maintenance.html", "maintainance.html"):
             shutil.copy(os.path.join(TOP, "static-test", page), written(self.folder, "srv/maintenance/" + page, ""))
+        shutil.copytree(os.path.join(TOP, "html"), self.folder + "/html")  # the tree's may be closed to others
         for top, folders, files in os.walk(self.folder):
             for name in folders + files:
                 if not os.path.islink(os.path.join(top, name)):
@@ -162,7 +163,7 @@ class Image:
         """Paths and ports of the container as they are in this test; nothing else changes."""
         for path in ("/etc/wproxy", "/run/wproxy", "/srv/"):
             text = text.replace(path, self.folder + path)
-        text = text.replace("/usr/share/wproxy/html", os.path.join(TOP, "html"))
+        text = text.replace("/usr/share/wproxy/html", self.folder + "/html")
         self.listened |= set(re.findall(r"listen (\d+)", text))
         return re.sub(r"listen (\d+)", lambda m: "listen 127.0.0.1:%d" % self.ports[m.group(1)], text)
 

@@ -173,12 +173,11 @@ def test_limit_rate_is_no_timeout(pair):
 
 
 def test_limit_rate_of_a_half_closed_client(pair):
-    """Who sent its FIN and is kept waiting by limit_rate has not left."""
-    for one in pair.servers.values():
-        with Wire(one.address()) as wire:
-            wire.send(request("GET /ratedyn/big.bin?r=900k")).shut()
-            got = wire.read_response()
-            assert len(got.body) == int(got.get("Content-Length")), one.name
+    """Who sent its FIN and is kept waiting by limit_rate has not left (for nginx it has, now and then)."""
+    with Wire(pair.subject.address()) as wire:
+        wire.send(request("GET /ratedyn/big.bin?r=900k")).shut()
+        got = wire.read_response()
+        assert len(got.body) == int(got.get("Content-Length"))
 
 
 def test_accel_limit_rate(pair, app):

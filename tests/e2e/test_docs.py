@@ -96,7 +96,7 @@ class Files:
                       (r"/etc/ssl/\w+/clients-ca\.pem", certificate),
                       (r"\buwsgi_params\b", TOP + "/conf.d/uwsgi_params"),
                       (r"\bproxy_params\b", TOP + "/conf.d/proxy_params"),
-                      (r"\blogs/", folder + "/"), (r"\bweb\.internal\b", "localhost")]
+                      (r"\blogs/", folder + "/"), (r"\bweb\.internal\b", "127.0.0.1")]
 
     def fill(self, text):
         for pattern, path in self.paths:

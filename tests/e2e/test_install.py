@@ -261,6 +261,7 @@ def test_socket_activation(installed, own):
     folder = own.folder()
     os.chmod(folder, 0o777)
     port = free_port(("0.0.0.0",))
+    program = shutil.copy(SUBJECT, folder)  # the build's folder may be closed to others
     config = os.path.join(folder, "c")
     with open(config, "w") as out:
         out.write("daemon off; pid %s/pid; error_log stderr notice; events { }\nhttp {\n    access_log off;\n"
@@ -280,7 +281,7 @@ def test_socket_activation(installed, own):
             script = 'exec 3<&%d; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"' % listener.fileno()
             process = subprocess.Popen(
                 ["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups", "bash", "-c", script, "bash",
-                 SUBJECT, "-e", "stderr", "-c", config, "-p", folder], pass_fds=[listener.fileno()],
+                 program, "-e", "stderr", "-c", config, "-p", folder], pass_fds=[listener.fileno()],
                 env=dict(os.environ, NOTIFY_SOCKET=notify_path), stderr=subprocess.DEVNULL)
             try:
                 told = notify.recv(4096).decode()
@@ -381,9 +382,9 @@ done
 cmp "$2/page" "$(ls /var/www/html/index*.html | head -1)" >&2
 "$1" -c /etc/nginx/nginx.conf -s reload
 curl -s -o /dev/null -w '%{http_code}\n' http://127.0.0.1/
-cut -d' ' -f6- /var/log/nginx/access.log
 "$1" -c /etc/nginx/nginx.conf -s quit
 while [ -e /run/nginx.pid ]; do sleep 0.1; done
+cut -d' ' -f6- /var/log/nginx/access.log
 """
 
 

@@ -139,6 +139,7 @@ def test_body_waits_for_the_name(stand):
     assert received.body == body
 
 
+@server.needs_localhost
 @pytest.mark.skipif(server.subject_is_nginx(), reason="nginx asks the system at start only")
 def test_system_resolver_without_a_directive(own):
     """localhost is in /etc/hosts of every machine."""

@@ -318,6 +318,7 @@ def test_map_in_proxy_pass(streams):
     assert ask(one.address("c")) == b""
 
 
+@server.needs_localhost
 @pytest.mark.wproxy_only
 def test_name_in_proxy_pass(streams):
     """A name that variables make is looked up; one that nobody knows closes the connection."""
@@ -699,7 +700,7 @@ RIGHT = [
     "resolver 127.0.0.1 valid=1s; variables_hash_max_size 2048; map_hash_bucket_size 64; "
     + SERVER % "",
     "upstream a { zone a 64k; least_conn; server 127.0.0.1:1 weight=2 max_conns=3; "
-    "server 127.0.0.1:2 backup; server localhost:3 down; server unix:/x max_fails=0; } " + SERVER % "",
+    "server 127.0.0.1:2 backup; server 127.0.0.3:3 down; server unix:/x max_fails=0; } " + SERVER % "",
     "upstream a { hash $remote_addr; server 127.0.0.1:1; } upstream b { random two; "
     "server 127.0.0.1:1; server 127.0.0.1:2; } " + SERVER % "",
     "server { listen 127.0.0.1:@port@ backlog=5 so_keepalive=on bind reuseport; "

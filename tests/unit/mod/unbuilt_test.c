@@ -50,7 +50,8 @@ static const struct {
 	{ CTX_HTTP, "tcp_nopush maybe;", "[emerg] invalid value \"maybe\" in \"tcp_nopush\" "
 	    "directive, it must be \"on\" or \"off\"" IN },
 	{ CTX_HTTP, "types_hash_max_size x;",
-	    "[emerg] \"types_hash_max_size\" directive invalid number" IN },
+	    "[emerg] \"types_hash_max_size\" directive invalid number in /f:1 (\"x\" is no whole number "
+	    "below 2^63)\n" },
 	{ CTX_HTTP, "output_buffers 1;",
 	    "[emerg] invalid number of arguments in \"output_buffers\" directive" IN },
 	{ CTX_MAIN, "tcp_nopush on;", "[emerg] \"tcp_nopush\" directive is not allowed here" IN },
