@@ -1,7 +1,7 @@
 /*
  * Records for a syslog server: one datagram a line.  Called by log.c, which owns
- * the socket.  A datagram socket may be connected at any time and again: that is
- * done when a record could not be sent, so that a server may start late or anew.
+ * the socket.  It is not connected: each record is addressed, so that a server may
+ * start late or anew, and threads share the socket without a word.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -36,17 +36,13 @@ syslog_send(const struct syslog *to, int fd, unsigned severity, struct str line)
 	char header[HEADER_MAX];
 	struct iovec iov[2] = { { header, header_write(to, severity, header) },
 		{ (char *)(uintptr_t)line.p, line.n } };
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+	struct msghdr msg = { .msg_name = (void *)(uintptr_t)&to->addr, .msg_namelen = to->addr_len,
+		.msg_iov = iov, .msg_iovlen = 2 };
 
 	if (line.n > 0 && line.p[line.n - 1] == '\n')
 		iov[1].iov_len--;
-	for (int tries = 0;; tries++) {
-		if (sendmsg(fd, &msg, MSG_NOSIGNAL) >= 0)
-			return (0);
-		if (errno == EINTR)
-			continue;
-		if (errno == EAGAIN || tries == 2 ||
-		    connect(fd, (const struct sockaddr *)&to->addr, to->addr_len) != 0)
+	while (sendmsg(fd, &msg, MSG_NOSIGNAL) < 0)
+		if (errno != EINTR)
 			return (-1);
-	}
+	return (0);
 }

@@ -17,7 +17,7 @@ struct syslog {
 	char hostname[256];		/* "": it is left out */
 };
 
-/* A socket for records; it is connected by the first.  -1 with errno.  Any thread. */
+/* A socket for records.  -1 with errno.  Any thread. */
 int	syslog_socket(const struct syslog *);
 /*
  * Sends one record (a line, with or without its '\n') without waiting; a server that is there

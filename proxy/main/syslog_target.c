@@ -24,8 +24,8 @@ struct target_reading {
 static const char *const facilities[] = { "kern", "user", "mail", "daemon", "auth", "intern", "lpr",
 	"news", "uucp", "clock", "authpriv", "ftp", "ntp", "audit", "alert", "cron", "local0", "local1",
 	"local2", "local3", "local4", "local5", "local6", "local7" };
-static const char *const severities[] = { "emerg", "alert", "crit", "error", "warn", "notice", "info",
-	"debug" };
+static const char *const severities[] = { "emerg", "alert", "crit", "error", "warn", "notice",
+	"info", "debug" };
 
 static bool
 name_find(const char *const *names, unsigned count, struct str name, unsigned *found)
