@@ -19,6 +19,14 @@ listen_find(struct http_conf *http, const struct addr *addr)
 	return (NULL);
 }
 
+/* The client of HTTP and TLS speaks first: it is accepted with what it says. */
+static struct listen_options
+listen_options_default(const struct http_conf *http)
+{
+	return ((struct listen_options){ .backlog = -1, .fastopen = -1, .ipv6only = 1,
+	    .deferred = !http->kind->headless });
+}
+
 static struct listen *
 listen_new(struct conf *cf, const struct addr *addr, struct conf_position at)
 {
@@ -32,7 +40,7 @@ listen_new(struct conf *cf, const struct addr *addr, struct conf_position at)
 	listen->servers = VEC_OF(struct server *);
 	listen->covered = VEC_OF(struct listen *);
 	listen->http = http;
-	listen->options = (struct listen_options){ .backlog = -1, .fastopen = -1, .ipv6only = 1 };
+	listen->options = listen_options_default(http);
 	*(struct listen **)vec_push(&http->listens, cf->pool) = listen;
 	return (listen);
 }
@@ -253,7 +261,7 @@ listen_has_no_port(const struct vec *addrs)
 int
 listen_set(struct conf *cf, const struct conf_row *row, void *field)
 {
-	struct listen_words w = { .options = { .backlog = -1, .fastopen = -1, .ipv6only = 1 } };
+	struct listen_words w = { .options = listen_options_default(conf_http(cf)) };
 	struct vec addrs = VEC_OF(struct addr);
 	struct str text = cf->words[1].text;
 	uint64_t last_port;

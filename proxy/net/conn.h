@@ -54,6 +54,7 @@ struct conn {
 	bool dead;
 	bool drained;		/* the last read left room: nothing but a FIN can be waiting */
 	bool send_wants_read;	/* TLS: sending goes on once something was read */
+	bool ends;		/* set by the owner: a FIN follows what is sent, in its last segment */
 	bool tls_truncated;	/* the peer ended without close_notify (error: ECONNRESET) */
 	uint8_t read_blocks;	/* how many blocks the next conn_recv_chain() offers */
 	unsigned later;		/* events of conn_ready_later() */

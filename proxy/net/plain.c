@@ -107,7 +107,7 @@ memory_send(struct conn *c, const struct chain *chain, uint64_t max)
 		want += iov[count++].iov_len;
 	}
 	/* A head waits for the file that follows, and shares its first segment. */
-	return (conn_socket_send(c, iov, count, want < max && want < chain->bytes));
+	return (conn_socket_send(c, iov, count, want < chain->bytes ? want < max : c->ends));
 }
 
 /* Read and sent: what the socket does not take is read again, so that nothing of it is kept. */

@@ -1,5 +1,6 @@
 """How long the server waits for whom: every time of the file fires, for the one it is meant for, and nothing else ends a connection."""
 
+import os
 import socket
 import threading
 import time
@@ -96,6 +97,21 @@ def test_silent_connection(stand):
     with Wire(stand.first, 8) as wire:
         assert wire.closes(8)
     clock.within(1, 1.5)
+
+
+def test_silent_connection_costs_nothing(stand):
+    """Whoever says nothing is accepted a second later; others are not kept waiting, and whoever leaves is noticed."""
+    if server.subject_is_nginx():
+        pytest.skip("nginx accepts at once where the file does not say deferred")
+    fds = "/proc/%d/fd" % stand.server.worker()
+    with Wire(stand.first, 8) as speaks:
+        assert speaks.ask(request("GET /")).status == 200
+        before = len(os.listdir(fds))
+        with Wire(stand.first, 8) as silent, Wire(stand.first, 8):
+            assert speaks.ask(request("GET /")).status == 200
+            assert len(os.listdir(fds)) == before
+            wait_until(lambda: len(os.listdir(fds)) == before + 2, what="silent connections are accepted")
+            assert silent.ask(request("GET /")).status == 200
 
 
 @pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\nHost: example.test\r\nX: " + b"y" * 100, b"\r\n" * 60])

@@ -737,6 +737,23 @@ START_TEST(shutdown_leaves_reading)
 }
 END_TEST
 
+/* What ends a connection goes out with its FIN: one segment, one wake of the client. */
+START_TEST(the_last_waits_for_the_fin)
+{
+	struct conn *c = opened();
+	struct chain chain = chain_of("last");
+
+	c->ends = true;
+	ck_assert_int_eq(conn_send(c, &chain, UINT64_MAX), 4);
+	ck_assert_int_eq(recv(fds[1], bytes, 16, MSG_DONTWAIT), -1);
+	conn_shutdown(c);
+	fd_wait(fds[1], POLLRDHUP);
+	ck_assert_int_eq(recv(fds[1], bytes, 16, 0), 4);
+	ck_assert_int_eq(recv(fds[1], bytes, 16, 0), 0);
+	conn_close(c, false);
+}
+END_TEST
+
 START_TEST(close_can_reset)
 {
 	struct conn *c = opened();
@@ -791,6 +808,7 @@ add(TCase *t)
 	tcase_add_test(t, refused);
 	tcase_add_test(t, unix_connects_at_once);
 	tcase_add_test(t, shutdown_leaves_reading);
+	tcase_add_test(t, the_last_waits_for_the_fin);
 	tcase_add_test(t, close_can_reset);
 	tcase_add_test(t, numbers_of_the_kernel);
 }
