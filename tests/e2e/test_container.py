@@ -258,6 +258,18 @@ def test_templates(own):
     assert output(folder, "c") == "1"
 
 
+@needs_envsubst
+def test_templates_of_a_cluster(own):
+    """A volume of a ConfigMap: the files are links into a folder of its own, and are taken once."""
+    folder = own.folder()
+    written(folder, "t/..2026_11_21/a.conf.template", "${APP}")
+    os.symlink("..2026_11_21", folder + "/t/..data")
+    os.symlink("..data/a.conf.template", folder + "/t/a.conf.template")
+    done = entrypoint(folder, APP="1")
+    assert os.listdir(folder + "/out") == ["a.conf"] and output(folder, "a.conf") == "1"
+    assert done.stderr.count(" -> ") == 1, done.stderr
+
+
 def test_entrypoint_other_command(own):
     """Another command than wproxy is run as it is."""
     folder = own.folder()

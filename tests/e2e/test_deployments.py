@@ -185,7 +185,9 @@ def test_swarm():
     text, variables, ports = template(stack["configs"][config["source"]]["file"])
     assert config["target"].startswith("/etc/wproxy/templates/") and config["target"].endswith(".template")
     assert variables == set(service["environment"])
-    assert {port["target"] for port in service["ports"]} == ports
+    # That of /ready, too: whoever is in front of the nodes asks there.
+    assert {port["target"] for port in service["ports"]} == ports | {8079}
+    assert {port["mode"] for port in service["ports"]} == {"host"}
     assert service["environment"]["OMEROWEB"].split(":")[0] == "tasks.omeroweb" and "omeroweb" in stack["services"]
     for secret in service["secrets"]:
         assert secret["source"] in stack["secrets"] and " %s;" % secret["target"] in text

@@ -16,6 +16,7 @@ import pytest
 
 from server import NGINX, SUBJECT, accepts, child_pids, free_port, wait_until
 from certificate import make_certificate
+from test_docs import broken_links
 from wire import fetch
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -83,7 +84,8 @@ def test_installed_files(installed):
                        ("prefix", "/lib/systemd/system/wproxy.socket"), ("prefix", "/lib/tmpfiles.d/wproxy.conf"),
                        ("sysconfdir", "/logrotate.d/wproxy"), ("mandir", "/man8/wproxy.8"),
                        ("mandir", "/man5/wproxy.conf.5"), ("sitehtmldir", "/index.html"),
-                       ("datadir", "/bash-completion/completions/wproxy"), ("docdir", "/install.md")):
+                       ("datadir", "/bash-completion/completions/wproxy"), ("docdir", "/docs/install.md"),
+                       ("docdir", "/conf.d/tls-site.conf.example")):
         assert variable(name) + rest in found
     for path in found:
         mode = stat.S_IMODE(os.stat(installed.folder + path).st_mode)
@@ -93,6 +95,16 @@ def test_installed_files(installed):
                 text = file.read()
             assert installed.folder not in text and BUILD not in text, path
             assert not re.search(r"@[a-z]+dir@", text), path
+
+
+@needs_build
+def test_installed_pages(installed):
+    """Every link of theirs leads to what was installed, and a reader finds all that README.md names."""
+    at = installed.path("docdir")
+    pages = [path for path in files_in(at) if path.endswith(".md")]
+    assert len(pages) >= 15, pages
+    assert {page: broken_links(at + page)[0] for page in pages if broken_links(at + page)[0]} == {}
+    assert broken_links(at + "/README.md")[1] >= 15
 
 
 @needs_build
