@@ -246,8 +246,9 @@ log_file_close(struct log_file *file)
 	file_drop(file);
 }
 
-void
-log_file_write(struct log_file *file, struct str line, size_t size, unsigned flush_ms)
+/* severity: for a syslog server; see log_file_write() for the rest. */
+static void
+file_write(struct log_file *file, unsigned severity, struct str line, size_t size, unsigned flush_ms)
 {
 	struct pending *b;
 	uint64_t due;
@@ -255,7 +256,7 @@ log_file_write(struct log_file *file, struct str line, size_t size, unsigned flu
 	if (line.n == 0)
 		return;
 	if (file->syslog != NULL) {
-		file_tell(file, file->syslog->severity, line);
+		file_tell(file, severity, line);
 		return;
 	}
 	if (!deferred) {
@@ -273,6 +274,12 @@ log_file_write(struct log_file *file, struct str line, size_t size, unsigned flu
 		b->due_ms = due;
 	if (size != 0 && b->n > size)
 		pending_flush(b);
+}
+
+void
+log_file_write(struct log_file *file, struct str line, size_t size, unsigned flush_ms)
+{
+	file_write(file, file->syslog == NULL ? 0 : file->syslog->severity, line, size, flush_ms);
 }
 
 void
@@ -393,14 +400,12 @@ log_write(const struct log *log, enum log_level level, unsigned long connection,
 	for (; log != NULL; log = log->next) {
 		if (log->level < level)
 			continue;
-		if (log->file->syslog != NULL)
-			file_tell(log->file, level == LOG_STDERR ? 0 : (unsigned)level - LOG_EMERG,
-			    str_make(line, n));
-		else if (log->brief)
+		if (log->brief)
 			brief_write(log->file, level, str_skip(str_make(line, n), prefix));
 		else
 			/* What may come before a crash must not wait in a buffer. */
-			log_file_write(log->file, str_make(line, n), level <= LOG_CRIT ? 1 : 0, 0);
+			file_write(log->file, level == LOG_STDERR ? 0 : level - LOG_EMERG,
+			    str_make(line, n), level <= LOG_CRIT ? 1 : 0, 0);
 	}
 }
 

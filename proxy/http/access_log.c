@@ -195,6 +195,7 @@ access_log_set(struct conf *cf, const struct conf_row *row, void *field)
 	struct access_log_main *conf = main_conf(conf_http(cf), access_log_module);
 	struct vec *logs = field;
 	struct str path = cf->words[1].text, name = STR("combined");
+	bool syslog = str_starts(path, STR("syslog:"));
 	struct access_log *log;
 
 	(void)row;
@@ -223,12 +224,12 @@ access_log_set(struct conf *cf, const struct conf_row *row, void *field)
 	for (unsigned i = 3; i < cf->word_count; i++)
 		if (access_log_option(cf, i, log) != 0)
 			return (-1);
-	if (str_starts(path, STR("syslog:")) && log->buffer != 0)
+	if (syslog && log->buffer != 0)
 		return (conf_error(cf, "logs to syslog cannot be buffered"));
 	if (log->flush != 0 && log->buffer == 0)
 		return (conf_error(cf, "no buffer is defined for access_log \"" STR_FMT "\"",
 		    STR_ARG(path)));
-	if (str_chr(path, '$') != SIZE_MAX && !str_starts(path, STR("syslog:"))) {
+	if (!syslog && str_chr(path, '$') != SIZE_MAX) {
 		if (log->buffer != 0)
 			return (conf_error(cf, "buffered logs cannot have variables in name"));
 		log->path = tpl_compile(cf, conf_path_in_prefix(cf, path));

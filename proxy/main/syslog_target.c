@@ -24,20 +24,6 @@ struct target_reading {
 static const char *const facilities[] = { "kern", "user", "mail", "daemon", "auth", "intern", "lpr",
 	"news", "uucp", "clock", "authpriv", "ftp", "ntp", "audit", "alert", "cron", "local0", "local1",
 	"local2", "local3", "local4", "local5", "local6", "local7" };
-static const char *const severities[] = { "emerg", "alert", "crit", "error", "warn", "notice",
-	"info", "debug" };
-
-static bool
-name_find(const char *const *names, unsigned count, struct str name, unsigned *found)
-{
-	for (unsigned i = 0; i < count; i++) {
-		if (!str_eq(name, str_from(names[i])))
-			continue;
-		*found = i;
-		return (true);
-	}
-	return (false);
-}
 
 static const char *
 complaint(const struct target_reading *reading, const char *what, struct str value)
@@ -64,19 +50,24 @@ server_read(struct target_reading *reading, struct str value)
 static const char *
 facility_read(struct target_reading *reading, struct str value)
 {
-	if (name_find(facilities, sizeof(facilities) / sizeof(facilities[0]), value,
-	    &reading->out->facility))
+	for (unsigned i = 0; i < sizeof(facilities) / sizeof(facilities[0]); i++) {
+		if (!str_eq(value, str_from(facilities[i])))
+			continue;
+		reading->out->facility = i;
 		return (NULL);
+	}
 	return (complaint(reading, "unknown syslog facility", value));
 }
 
 static const char *
 severity_read(struct target_reading *reading, struct str value)
 {
-	if (name_find(severities, sizeof(severities) / sizeof(severities[0]), value,
-	    &reading->out->severity))
-		return (NULL);
-	return (complaint(reading, "unknown syslog severity", value));
+	int level = log_level_by_name(value);
+
+	if (level < LOG_EMERG)
+		return (complaint(reading, "unknown syslog severity", value));
+	reading->out->severity = (unsigned)level - LOG_EMERG;
+	return (NULL);
 }
 
 static const char *
@@ -140,15 +131,8 @@ syslog_target_parse(struct pool *pool, struct str text, struct syslog *out)
 		.tag = "wproxy" };
 	if (gethostname(out->hostname, sizeof(out->hostname) - 1) != 0)
 		out->hostname[0] = '\0';
-	do {
-		size_t comma = str_chr(rest, ',');
-
-		word = comma == SIZE_MAX ? rest : str_make(rest.p, comma);
+	while (str_cut(&rest, ',', &word))
 		if ((why = parameter_read(&reading, word)) != NULL)
 			return (why);
-		if (comma == SIZE_MAX)
-			break;
-		rest = str_skip(rest, comma + 1);
-	} while (true);
 	return (out->addr_len == 0 ? "no syslog server specified" : NULL);
 }
