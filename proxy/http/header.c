@@ -144,6 +144,14 @@ fields_get(const struct fields *f, enum field_id id)
 	return (NULL);
 }
 
+struct str
+fields_value(const struct fields *f, enum field_id id)
+{
+	const struct field *field = fields_get(f, id);
+
+	return (field == NULL ? STR_NULL : field->value);
+}
+
 static inline bool
 field_is(const struct field *field, enum field_id id, struct str name)
 {

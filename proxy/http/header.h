@@ -51,6 +51,7 @@ struct field	*fields_add(struct fields *, struct pool *, struct str name, struct
 struct field	*fields_add_id(struct fields *, struct pool *, enum field_id, struct str value);
 /* The first, or NULL.  Cheap when absent (id). */
 struct field	*fields_get(const struct fields *, enum field_id);
+struct str	 fields_value(const struct fields *, enum field_id);	/* its; absent (p NULL): none */
 struct field	*fields_find(const struct fields *, struct str name);	/* any case */
 /* Removes all of them. */
 void		 fields_remove(struct fields *, enum field_id);

@@ -287,7 +287,6 @@ void
 request_log(struct request *r, enum log_level level, int err, const char *format, ...)
 {
 	const struct log *log = request_log_target(r);
-	const struct field *host, *referer;
 	char client[ADDR_TEXT_MAX] = "";
 	struct str text, error = STR("");
 	size_t client_len = 0;
@@ -301,8 +300,6 @@ request_log(struct request *r, enum log_level level, int err, const char *format
 	va_end(ap);
 	if (r->session != NULL)
 		client_len = addr_text(session_peer(r), false, client);
-	host = fields_get(&r->in.fields, FIELD_HOST);
-	referer = fields_get(&r->in.fields, FIELD_REFERER);
 	if (err != 0)
 		error = pool_printf(r->pool, " (%d: %s)", err, strerrordesc_np(err));
 	log_write(log, level, r->connection_number, 0,
@@ -311,7 +308,7 @@ request_log(struct request *r, enum log_level level, int err, const char *format
 	    r->log_action == NULL ? "" : r->log_action, (int)client_len, client,
 	    STR_ARG(log_server(r)), STR_ARG(log_part(r, "request", r->in.line)),
 	    STR_ARG(log_part(r, "upstream", r->log_upstream)),
-	    STR_ARG(log_part(r, "host", host == NULL ? STR_NULL : host->value)),
-	    STR_ARG(log_part(r, "referrer", referer == NULL ? STR_NULL : referer->value)),
+	    STR_ARG(log_part(r, "host", fields_value(&r->in.fields, FIELD_HOST))),
+	    STR_ARG(log_part(r, "referrer", fields_value(&r->in.fields, FIELD_REFERER))),
 	    STR_ARG(r->log_tail));
 }

@@ -31,20 +31,12 @@ etag_in_list(struct str list, struct str etag, bool weak)
 	return (false);
 }
 
-static struct str
-request_value(const struct request *r, enum field_id id)
-{
-	const struct field *f = fields_get(&r->in.fields, id);
-
-	return (f == NULL ? STR_NULL : f->value);
-}
-
 /* RFC 9110 13.1.1, 13.1.4. */
 static bool
 precondition_failed(const struct request *r)
 {
-	struct str since = request_value(r, FIELD_IF_UNMODIFIED_SINCE);
-	struct str match = request_value(r, FIELD_IF_MATCH);
+	struct str since = fields_value(&r->in.fields, FIELD_IF_UNMODIFIED_SINCE);
+	struct str match = fields_value(&r->in.fields, FIELD_IF_MATCH);
 	time_t date;
 
 	if (since.p != NULL) {
@@ -62,8 +54,8 @@ static bool
 is_not_modified(const struct request *r)
 {
 	unsigned mode = r->location->core->if_modified_since;
-	struct str since = request_value(r, FIELD_IF_MODIFIED_SINCE);
-	struct str none_match = request_value(r, FIELD_IF_NONE_MATCH);
+	struct str since = fields_value(&r->in.fields, FIELD_IF_MODIFIED_SINCE);
+	struct str none_match = fields_value(&r->in.fields, FIELD_IF_NONE_MATCH);
 	time_t date;
 
 	if (since.p == NULL && none_match.p == NULL)

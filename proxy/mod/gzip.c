@@ -98,22 +98,6 @@ gzip_disable_set(struct conf *cf, const struct conf_row *row, void *field)
 	return (0);
 }
 
-static struct str
-request_value(const struct request *r, enum field_id id)
-{
-	const struct field *f = fields_get(&r->in.fields, id);
-
-	return (f == NULL ? STR_NULL : f->value);
-}
-
-static struct str
-response_value(const struct request *r, enum field_id id)
-{
-	const struct field *f = fields_get(&r->out.fields, id);
-
-	return (f == NULL ? STR_NULL : f->value);
-}
-
 /* Does Accept-Encoding take gzip (q=0 refuses it)? nginx does not read "*". */
 static bool
 accepts_gzip(struct str value)
@@ -142,7 +126,7 @@ accepts_gzip(struct str value)
 static bool
 proxied_allows(struct request *r, const struct gzip_location *conf)
 {
-	struct str control = response_value(r, FIELD_CACHE_CONTROL), expires;
+	struct str control = fields_value(&r->out.fields, FIELD_CACHE_CONTROL), expires;
 	unsigned p = conf->proxied;
 	time_t date;
 
@@ -150,9 +134,9 @@ proxied_allows(struct request *r, const struct gzip_location *conf)
 		return (false);
 	if ((p & PROXIED_ANY) != 0)
 		return (true);
-	if ((p & PROXIED_AUTH) != 0 && request_value(r, FIELD_AUTHORIZATION).p != NULL)
+	if ((p & PROXIED_AUTH) != 0 && fields_value(&r->in.fields, FIELD_AUTHORIZATION).p != NULL)
 		return (true);
-	expires = response_value(r, FIELD_EXPIRES);
+	expires = fields_value(&r->out.fields, FIELD_EXPIRES);
 	if (expires.p != NULL) {
 		if ((p & PROXIED_EXPIRED) == 0)
 			return (false);
@@ -175,12 +159,12 @@ proxied_allows(struct request *r, const struct gzip_location *conf)
 static bool
 client_takes_gzip(struct request *r, const struct gzip_location *conf)
 {
-	struct str agent = request_value(r, FIELD_USER_AGENT);
+	struct str agent = fields_value(&r->in.fields, FIELD_USER_AGENT);
 
-	if (!accepts_gzip(request_value(r, FIELD_ACCEPT_ENCODING)) ||
+	if (!accepts_gzip(fields_value(&r->in.fields, FIELD_ACCEPT_ENCODING)) ||
 	    r->in.version < conf->http_version)
 		return (false);
-	if (request_value(r, FIELD_VIA).p != NULL && !proxied_allows(r, conf))
+	if (fields_value(&r->in.fields, FIELD_VIA).p != NULL && !proxied_allows(r, conf))
 		return (false);
 	VEC_EACH(&conf->disable, struct matcher *, m)
 		if (agent.p != NULL && matcher_match(NULL, *m, agent) == 1)
