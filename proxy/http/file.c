@@ -19,6 +19,7 @@
 #include "base/encode.h"
 #include "base/hash.h"
 #include "base/list.h"
+#include "base/stamp.h"
 #include "http/links.h"
 #include "http/site.h"
 
@@ -46,9 +47,7 @@ struct entry {
 	int error;
 	bool bytes_wanted;		/* fd or content were asked for */
 	uint64_t turn;			/* clock_mono_us() of the last check */
-	dev_t dev;
-	ino_t ino;
-	struct timespec mtim, ctim;
+	struct stamp stamp;
 	struct variant *variants;
 	uint64_t kept;			/* bytes of content and variants that the cache counts */
 	char etag[40];
@@ -163,10 +162,7 @@ entry_describe(struct entry *e, const struct stat *st)
 {
 	size_t n = 0;
 
-	e->dev = st->st_dev;
-	e->ino = st->st_ino;
-	e->mtim = st->st_mtim;
-	e->ctim = st->st_ctim;
+	e->stamp = stamp_of(st);
 	e->file.size = (uint64_t)st->st_size;
 	e->file.mtime = st->st_mtime;
 	e->file.is_directory = S_ISDIR(st->st_mode);
@@ -182,10 +178,9 @@ entry_describe(struct entry *e, const struct stat *st)
 static bool
 entry_is_current(const struct entry *e, const struct stat *st)
 {
-	return (e->dev == st->st_dev && e->ino == st->st_ino &&
-	    e->file.size == (uint64_t)st->st_size && e->mtim.tv_sec == st->st_mtim.tv_sec &&
-	    e->mtim.tv_nsec == st->st_mtim.tv_nsec && e->ctim.tv_sec == st->st_ctim.tv_sec &&
-	    e->ctim.tv_nsec == st->st_ctim.tv_nsec);
+	const struct stamp now = stamp_of(st);
+
+	return (stamp_eq(&e->stamp, &now));
 }
 
 /* The cache keeps so many bytes more with the entry. */
@@ -204,7 +199,7 @@ entry_count(struct entry *e, uint64_t n)
 static void
 entry_load(struct entry *e)
 {
-	uint64_t ctime_ms = (uint64_t)e->ctim.tv_sec * 1000 + (uint64_t)e->ctim.tv_nsec / 1000000;
+	uint64_t ctime_ms = (uint64_t)e->stamp.ctime.tv_sec * 1000 + (uint64_t)e->stamp.ctime.tv_nsec / 1000000;
 	uint64_t done = 0;
 	char *content;
 

@@ -11,27 +11,16 @@
  */
 #include "main/renewal.h"
 
-#include <sys/stat.h>
-
-#include <errno.h>
-
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/stamp.h"
 #include "main/master.h"
 #include "mod/ssl_renewal.h"
 
 #define LOOK_MS		400	/* two looks and a reload are done within two seconds */
 #define AGAIN_MS	10000	/* a reload that failed for other reasons */
 #define WHY_MAX		1024
-
-struct stamp {
-	int error;		/* errno, or 0 */
-	dev_t dev;
-	ino_t ino;
-	off_t size;
-	struct timespec mtime, ctime;
-};
 
 struct watched {
 	struct stamp known;	/* when it was last tried, or loaded */
@@ -44,31 +33,6 @@ struct renewal {
 	struct hash *files;	/* path -> struct watched */
 	uint64_t due_ms;
 };
-
-static struct stamp
-stamp_take(struct str path)
-{
-	struct stamp stamp;
-	struct stat st;
-
-	memset(&stamp, 0, sizeof(stamp));	/* compared as bytes */
-	if (stat(path.p, &st) != 0) {
-		stamp.error = errno;
-		return (stamp);
-	}
-	stamp.dev = st.st_dev;
-	stamp.ino = st.st_ino;
-	stamp.size = st.st_size;
-	stamp.mtime = st.st_mtim;
-	stamp.ctime = st.st_ctim;
-	return (stamp);
-}
-
-static bool
-stamp_eq(const struct stamp *a, const struct stamp *b)
-{
-	return (memcmp(a, b, sizeof(*a)) == 0);
-}
 
 static void
 watched_add(struct str path, void *arg)
@@ -122,7 +86,7 @@ static void
 watched_look(struct str path, void *value, void *arg)
 {
 	struct watched *file = value;
-	struct stamp now = stamp_take(path);
+	struct stamp now = stamp_take(path.p);
 
 	file->changed = !stamp_eq(&now, &file->known) && stamp_eq(&now, &file->seen);
 	file->seen = now;

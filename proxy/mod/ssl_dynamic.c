@@ -6,8 +6,6 @@
  */
 #include "mod/ssl_dynamic.h"
 
-#include <sys/stat.h>
-
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +13,7 @@
 #include <openssl/ssl.h>
 
 #include "base/list.h"
+#include "base/stamp.h"
 #include "http/request.h"
 #include "http/session.h"
 #include "http/tpl.h"
@@ -25,41 +24,17 @@
 
 #define KEPT_MAX	1024
 
-/* What a file was when it was read. */
-struct file_stamp {
-	dev_t dev;
-	ino_t ino;
-	off_t size;
-	struct timespec mtime, ctime;
-};
-
 /* A loaded pair: the context holds certificate, chain and key. */
 struct pair {
 	struct list link;	/* most recently used first */
 	char *names;		/* "certificate\nkey" */
-	struct file_stamp stamps[2];
+	struct stamp stamps[2];	/* of the files when they were read */
 	SSL_CTX *ctx;
 };
 
 static pthread_mutex_t pairs_lock = PTHREAD_MUTEX_INITIALIZER;	/* leaf */
 static struct list pairs = LIST_INIT(pairs);
 static unsigned pair_count;
-
-static bool
-stamp_take(struct str path, struct file_stamp *stamp)
-{
-	struct stat st;
-
-	memset(stamp, 0, sizeof(*stamp));	/* compared as bytes */
-	if (stat(path.p, &st) != 0)
-		return (false);
-	stamp->dev = st.st_dev;
-	stamp->ino = st.st_ino;
-	stamp->size = st.st_size;
-	stamp->mtime = st.st_mtim;
-	stamp->ctime = st.st_ctim;
-	return (true);
-}
 
 static void
 pair_free(struct pair *pair)
@@ -73,7 +48,7 @@ pair_free(struct pair *pair)
 
 /* A reference to what is kept under these names, NULL: nothing, or a file has changed. */
 static SSL_CTX *
-pair_find(struct str names, const struct file_stamp stamps[2])
+pair_find(struct str names, const struct stamp stamps[2])
 {
 	SSL_CTX *ctx = NULL;
 
@@ -83,7 +58,7 @@ pair_find(struct str names, const struct file_stamp stamps[2])
 
 		if (!str_eq(str_from(pair->names), names))
 			continue;
-		if (memcmp(pair->stamps, stamps, sizeof(pair->stamps)) == 0) {
+		if (stamp_eq(&pair->stamps[0], &stamps[0]) && stamp_eq(&pair->stamps[1], &stamps[1])) {
 			ctx = pair->ctx;
 			SSL_CTX_up_ref(ctx);
 			list_remove(it);
@@ -98,7 +73,7 @@ pair_find(struct str names, const struct file_stamp stamps[2])
 }
 
 static void
-pair_keep(struct str names, const struct file_stamp stamps[2], SSL_CTX *ctx)
+pair_keep(struct str names, const struct stamp stamps[2], SSL_CTX *ctx)
 {
 	struct pair *pair = xcalloc(1, sizeof(*pair));
 
@@ -150,12 +125,12 @@ ssl_pair_get(struct request *r, struct str folder, const struct tpl *cert_tpl,
     const struct tpl *key_tpl, const struct vec *passwords)
 {
 	struct str cert = file_name(r, folder, cert_tpl), key = file_name(r, folder, key_tpl);
-	struct file_stamp stamps[2];
+	struct stamp stamps[2] = { stamp_take(cert.p), stamp_take(key.p) };
 	struct str names = pool_printf(r->pool, STR_FMT "\n" STR_FMT, STR_ARG(cert),
 	    STR_ARG(key));
 	SSL_CTX *ctx;
 
-	if (!stamp_take(cert, &stamps[0]) || !stamp_take(key, &stamps[1]))
+	if (stamps[0].error != 0 || stamps[1].error != 0)
 		return (pair_load(r, cert, key, passwords));	/* data:, or missing */
 	if ((ctx = pair_find(names, stamps)) != NULL)
 		return (ctx);
