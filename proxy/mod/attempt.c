@@ -375,14 +375,17 @@ attempt_keep_head(struct attempt *a, size_t size, const struct framing *framing)
 	a->head_owner = &linear->owner;
 }
 
-/* Is all of the body there?  The head has size bytes. */
+/*
+ * Is all of the body there?  The head has size bytes.  Of a chunked one its last bytes tell; what
+ * looks like its end and is not only goes out in two parts.
+ */
 static bool
 attempt_has_body(const struct attempt *a, size_t size, const struct framing *framing)
 {
 	const struct buf *b = a->pump.in.last;
 
 	if (framing->kind == FRAMING_CHUNKED)
-		return (b->n >= 5 && str_ends(str_make(b->p, b->n), STR("0\r\n\r\n")));
+		return (str_ends(str_make(b->p, b->n), STR("\r\n\r\n")));
 	return (framing->kind != FRAMING_LENGTH || a->pump.in.bytes - size >= framing->length);
 }
 
