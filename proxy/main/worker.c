@@ -16,6 +16,7 @@
 #include <sys/signalfd.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -395,11 +396,12 @@ signals_open(void)
 static int
 wait_msec(const struct worker *w)
 {
-	uint64_t now = clock_mono_ms();
+	uint64_t now = clock_mono_ms(), left;
 
 	if (w->stop_at == 0 || w->state != WORKER_DRAINING)
 		return (-1);
-	return (w->stop_at > now ? (int)(w->stop_at - now) : 0);
+	left = w->stop_at > now ? w->stop_at - now : 0;
+	return (left < INT_MAX ? (int)left : INT_MAX);
 }
 
 static void

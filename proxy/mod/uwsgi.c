@@ -252,9 +252,9 @@ uwsgi_begin(struct request *r)
 	struct upstream *u = upstream_new(r, &uwsgi_protocol, &conf->up);
 
 	body_pass(r);
-	u->target.scheme = conf->tls ? STR("suwsgi://") : STR("uwsgi://");
 	if (!target_evaluate(r, conf, &u->target))
 		return (request_fail(r, 500));
+	u->target.scheme = u->target.tls ? STR("suwsgi://") : STR("uwsgi://");
 	u->streaming = r->body == NULL && body_is_open(r) &&
 	    r->in.framing.kind == FRAMING_LENGTH && conf->up.pass_request_body;
 	upstream_plan(u);
