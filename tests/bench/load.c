@@ -576,12 +576,14 @@ run(void)
 {
 	struct epoll_event events[EVENTS];
 	uint64_t expiries, limit;
-	int timer = o.pace > 0 ? ticker() : -1;
+	int timer = o.pace > 0 ? ticker() : -1, quiet = 0;	/* seconds without any event */
 
 	limit = o.seconds > 1e6 ? UINT64_MAX : (uint64_t)GRACE_S * 1000000000u;
-	while (total.live > 0 && (limit == UINT64_MAX || now() < deadline + limit)) {
+	while (total.live > 0 && quiet < GRACE_S &&
+	    (limit == UINT64_MAX || now() < deadline + limit)) {
 		int n = epoll_wait(poller, events, EVENTS, 1000);
 
+		quiet = n == 0 ? quiet + 1 : 0;
 		for (int i = 0; i < n; i++) {
 			if (events[i].data.ptr != NULL)
 				client_event(events[i].data.ptr);
