@@ -29,7 +29,8 @@ struct group_server {
 };
 
 const struct idle_limits group_default_limits = {
-	.connections = 32, .requests = 1000, .time = 3600000, .timeout = 60000
+	.connections = 32, .requests = TURNOVER_REQUESTS, .time = TURNOVER_MS, .timeout = 60000,
+	.turnover = true
 };
 
 struct peer_group *
@@ -447,6 +448,28 @@ group_key(struct conf *cf, const struct group *group)
 	return (pool_printf(cf->temp, "stream " STR_FMT, STR_ARG(name)));
 }
 
+static bool
+group_says(const struct group *group, size_t offset)
+{
+	return (conf_is_set(group->values[upstream_module.index], SCOPE_UPSTREAM, offset) == 2);
+}
+
+/* For how long connections are kept: as the file says, else so that they move on. */
+static void
+group_limit(struct group *group)
+{
+	const struct group_settings *settings = group->settings;
+
+	group->limits = (struct idle_limits){ settings->keepalive, settings->keepalive_requests,
+		settings->keepalive_time, settings->keepalive_timeout, false };
+	if (group_says(group, offsetof(struct group_settings, keepalive_requests)) ||
+	    group_says(group, offsetof(struct group_settings, keepalive_time)))
+		return;
+	group->limits.requests = TURNOVER_REQUESTS;
+	group->limits.time = TURNOVER_MS;
+	group->limits.turnover = true;
+}
+
 static int
 group_complete(struct conf *cf, struct group *group)
 {
@@ -457,9 +480,7 @@ group_complete(struct conf *cf, struct group *group)
 		if (group->values[i] != NULL &&
 		    conf_inherit(cf, group->values[i], NULL, SCOPE_UPSTREAM) != 0)
 			return (-1);
-	group->limits = (struct idle_limits){ group->settings->keepalive,
-		group->settings->keepalive_requests, group->settings->keepalive_time,
-		group->settings->keepalive_timeout };
+	group_limit(group);
 	if (group->implicit) {
 		struct group_server *server = vec_push(&group->servers, cf->pool);
 

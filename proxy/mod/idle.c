@@ -267,12 +267,22 @@ idle_take(struct http_thread *owner, const struct idle_want *want, struct backen
 	return (false);
 }
 
+/* How much of the limits is this connection's, in 256ths. */
+static uint64_t
+backend_part(const struct backend *backend, const struct idle_limits *limits)
+{
+	return (!limits->turnover ? 256 :
+	    64 + (backend->opened + (uint64_t)backend->conn->fd * 119) % 193);
+}
+
 bool
 idle_allows(const struct backend *backend, const struct idle_limits *limits)
 {
+	uint64_t part = backend_part(backend, limits);
+
 	return (limits->connections > 0 && !backend->conn->peer_closed &&
-	    backend->requests < limits->requests &&
-	    clock_mono_ms() - backend->opened < limits->time);
+	    backend->requests * 256 < limits->requests * part &&
+	    (clock_mono_ms() - backend->opened) * 256 < limits->time * part);
 }
 
 void

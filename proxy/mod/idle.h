@@ -20,7 +20,20 @@ struct idle_limits {
 	uint64_t requests;		/* keepalive_requests */
 	uint64_t time;			/* keepalive_time, ms since it was opened */
 	uint64_t timeout;		/* keepalive_timeout, ms idle */
+	/*
+	 * requests and time are ours, not the file's: each connection has a part of them, another
+	 * one than its neighbours, from a quarter to all.
+	 */
+	bool turnover;
 };
+
+/*
+ * A pool of processes shares one listening socket; a kept connection stays with the process that
+ * accepted it, and connections that were opened together often with the same one.  Where the file
+ * says nothing they are renewed, one after the other: who has less to do accepts sooner.
+ */
+#define TURNOVER_REQUESTS	512
+#define TURNOVER_MS		40000
 
 /* A connection and its history, by value: of an attempt, or kept. */
 struct backend {

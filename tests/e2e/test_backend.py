@@ -176,6 +176,26 @@ def test_keepalive_by_default(shared):
     assert {(r.version, r.get("Connection")) for r in origin.take(5)} == {("HTTP/1.0", "close")}
 
 
+@pytest.mark.wproxy_only
+def test_kept_connections_move_on(shared):
+    """A pool's processes share the load only if connections are renewed, at different times; what the file says is kept to."""
+    origin = shared.origin()
+    one = shared.server("""upstream app { server @origin@; keepalive 8; }
+        upstream told { server @origin@; keepalive 8; keepalive_requests 1000; }
+        server { listen @host@:@port@; location / { proxy_pass http://app; } location /told { proxy_pass http://told; } }
+        """.replace("@origin@", origin.name))
+    for path, many in (("/x", True), ("/told", False)):
+        before = origin.connections
+        with Wire(one.address(), 20) as wire:
+            for _ in range(900):
+                assert wire.ask(request("GET " + path)).status == 200
+        assert origin.connections - before in (range(2, 8) if many else (1,))
+        served = [r.connection for r in origin.take(900)]
+        counts = sorted(served.count(number) for number in set(served))[1:]	# the last is still at work
+        assert all(128 <= count <= 512 for count in counts) or not many
+        assert len(set(counts)) == len(counts)
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_idle_close_race(stand, method):
     """A back end that closes its idle connection as the request arrives: the request is tried again."""
