@@ -283,7 +283,8 @@ process_complete(struct conf *cf, struct conf_values *values)
 	    offsetof(struct process_settings, pid)) != 0;
 
 	if (!process->has_events)
-		return (conf_error(cf, "no \"events\" section in configuration"));
+		return (conf_error_hint(cf, 0, "\"events { }\" beside \"http\" will do",
+		    "no \"events\" section in configuration"));
 	if (conf_inherit(cf, values, NULL, SCOPE_PROCESS) != 0)
 		return (-1);
 	if (!pid_given)

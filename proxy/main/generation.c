@@ -137,6 +137,9 @@ generation_read(struct generation *gen, const struct options *options)
 	if (process_complete(cf, values) != 0)
 		return (-1);
 	cf->frame = NULL;
+	if (http_conf_of(cf, SITE_HTTP)->listens.count == 0)
+		conf_warn(cf, "no \"server\" listens: nothing will be served (an \"include\" whose "
+		    "pattern no file has is silent)");
 	/* A program that was not installed has no folder for it. */
 	if (options->in_place && gen->process->pid_at.line == 0)
 		gen->process->pid = conf_path_in_prefix(cf, STR("wproxy.pid"));

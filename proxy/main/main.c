@@ -14,7 +14,8 @@ options_run(struct pool *pool, int argc, char **argv)
 	const char *wrong = options_parse(pool, argc, argv, &options);
 
 	if (wrong != NULL) {
-		fprintf(stderr, "wproxy: %s\n", wrong);
+		fprintf(stderr, "wproxy: %s (\"%s -h\" names all options)\n", wrong,
+		    argv[0] != NULL ? argv[0] : "wproxy");
 		return (1);
 	}
 	if (options.version) {

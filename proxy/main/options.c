@@ -3,8 +3,8 @@
  * said about a wrong one.  Called by main() once.
  *
  * Where -c is relative and -p was not given, the file is looked for under the
- * compiled-in prefix, as in nginx, and then in the current folder, which is then
- * the prefix: a tree that was not installed runs where it stands.
+ * compiled-in prefix, as in nginx, and is else that of the current folder, which is
+ * then the prefix: a tree that was not installed runs where it stands.
  */
 #include "main/options.h"
 
@@ -175,8 +175,7 @@ options_resolve(struct pool *pool, struct options *o)
 	} else {
 		o->prefix = folder_text(pool, STR(WPROXY_PREFIX));
 		o->in_place = !str_starts(file, STR("/")) &&
-		    access(path_join(pool, o->prefix, file).p, F_OK) != 0 &&
-		    access(path_join(pool, current, file).p, F_OK) == 0;
+		    access(path_join(pool, o->prefix, file).p, F_OK) != 0;
 		if (o->in_place)
 			o->prefix = current;
 	}

@@ -22,7 +22,7 @@ struct options {
 	struct str conf_folder;		/* with '/' behind */
 	struct str error_log;		/* absolute, or "stderr" */
 	bool error_log_given;		/* -e */
-	bool in_place;			/* the prefix is the current folder, as the file is there */
+	bool in_place;			/* the prefix is the current folder: -c is relative to it */
 	struct str directives;		/* -g */
 	char **argv;			/* as given, for a new binary */
 };

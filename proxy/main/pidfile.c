@@ -55,6 +55,17 @@ pidfile_write(struct str path, pid_t pid, const struct conf_position *at)
 	return (rc);
 }
 
+static void
+pidfile_missing(struct str path, int error)
+{
+	struct pool *pool = pool_new(0);
+	struct str hint = error == ENOENT ? STR("it is not running, or its \"pid\" is another file") :
+	    hint_path(pool, path, error);
+
+	conf_tell(LOG_ERR, NULL, error, hint, "open() \"" STR_FMT "\" failed", STR_ARG(path));
+	pool_free(pool);
+}
+
 int
 pidfile_read(struct str path, pid_t *pid)
 {
@@ -65,7 +76,7 @@ pidfile_read(struct str path, pid_t *pid)
 	int fd = open(path.p, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 
 	if (fd == -1) {
-		log_main(LOG_ERR, errno, "open() \"%s\" failed", path.p);
+		pidfile_missing(path, errno);
 		return (-1);
 	}
 	n = read(fd, text, sizeof(text));

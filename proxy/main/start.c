@@ -58,7 +58,7 @@ start_open_logs(struct start *s)
 		log_write(&s->terminal, LOG_ALERT, 0, errno,
 		    "could not open error log file: open() \"%s\" failed",
 		    s->options->error_log.p);
-	if (s->file.file == NULL)
+	if (s->file.file == NULL || (s->options->in_place && !s->options->error_log_given))
 		s->file = s->terminal;
 	else if (s->file.file == s->terminal.file)
 		s->file.next = NULL;
@@ -146,30 +146,41 @@ start_test(struct start *s)
 
 /* --- -s --- */
 
+/* To the process that the pid file names.  -1 after logging. */
+static int
+master_signal(struct str pid_file, int signal)
+{
+	struct str hint = STR_NULL;
+	pid_t pid;
+
+	if (pidfile_read(pid_file, &pid) != 0)
+		return (-1);
+	if (kill(pid, signal) == 0)
+		return (0);
+	if (errno == ESRCH)
+		hint = STR("it is not running: the pid file is left over");
+	else if (errno == EPERM)
+		hint = STR("that process is another account's: root may");
+	conf_tell(LOG_ALERT, NULL, errno, hint, "kill(%ld, %d) failed", (long)pid, signal);
+	return (-1);
+}
+
 static int
 start_signal(struct start *s)
 {
 	struct generation *gen = start_load(s);
-	int status = 1;
-	pid_t pid;
+	int rc;
 
 	if (gen == NULL)
 		return (1);
 	if (s->options->check) {
-		status = check_running(gen) == 0 ? 0 : 1;
-		generation_free(gen);
-		return (status);
-	}
-	log_main(LOG_NOTICE, 0, "signal process started");
-	if (pidfile_read(gen->process->pid, &pid) == 0) {
-		if (kill(pid, s->options->signal) == 0)
-			status = 0;
-		else
-			log_main(LOG_ALERT, errno, "kill(%ld, %d) failed", (long)pid,
-			    s->options->signal);
+		rc = check_running(gen);
+	} else {
+		log_main(LOG_NOTICE, 0, "signal process started");
+		rc = master_signal(gen->process->pid, s->options->signal);
 	}
 	generation_free(gen);
-	return (status);
+	return (rc == 0 ? 0 : 1);
 }
 
 /* --- the service --- */

@@ -99,7 +99,8 @@ proxy_pass_set(struct conf *cf, const struct conf_row *row, void *field)
 	}
 	wrong = url_split(pass->url, &url);
 	if (wrong != NULL && str_eq(str_from(wrong), STR("invalid URL prefix")))
-		return (conf_error_at(cf, 1, "%s", wrong));
+		return (conf_error_hint(cf, 1, "it begins with \"http://\" or \"https://\"", "%s",
+		    wrong));
 	if (wrong != NULL)
 		return (conf_error_at(cf, 1, "%s in upstream \"" STR_FMT "\"", wrong,
 		    STR_ARG(str_skip(pass->url, url.tls ? 8 : 7))));

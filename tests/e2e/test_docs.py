@@ -68,7 +68,7 @@ def test_there_is_something():
 STUBS = ("omeroweb", "catmaid-wsgi", "catmaid-asgi")
 WRAP = {
     "main": "%s",
-    "http": "http { %%(base)s %s }",
+    "http": "http { %%(base)s %s server { listen 127.0.0.1:%%(port)s; } }",
     "server": "http { %%(base)s server { listen 127.0.0.1:%%(port)s; %s } }",
     "location": "http { %%(base)s server { listen 127.0.0.1:%%(port)s; location / { %s "
                 "proxy_pass http://127.0.0.1:1; } } }",
@@ -571,6 +571,7 @@ SCENARIOS = {
     'cannot load certificate "...": ... for the server in ...':
         refused("server { listen 127.0.0.1:18080 ssl; ssl_certificate /nowhere/x; ssl_certificate_key /nowhere/y; }"),
     'unknown directive "..." in ...': refused("serverr { }"),
+    'no "server" listens: nothing will be served': refused("include sites-enabled/*;"),
     "N worker_connections are not enough": many_connections("", 20),
     "N connections are all that worker_rlimit_nofile leaves this thread (24: Too many open files)":
         many_connections("worker_rlimit_nofile 60;", 1000),

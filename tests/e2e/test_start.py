@@ -91,6 +91,8 @@ CASES = {
     "log folder not writable": Case(
         "server { listen 127.0.0.1:@port@; access_log @folder@/closed/x.log; }", user=NOBODY,
         hint=r'account "nobody" may not write in "@folder@/closed", which belongs to account "root" .*'),
+    "no scheme": Case("server { listen 127.0.0.1:@port@; location / { proxy_pass localhost:80; } }",
+                      hint='it begins with "http://" or "https://"'),
     "no number": Case(main="worker_rlimit_nofile many;", mark="main",
                       hint='"many" is no whole number below 2\\^63'),
 }
@@ -184,6 +186,81 @@ def test_failed_start(place, name):
     rest = lines[0][len(words):]
     want = r".* %s %s:%d \(%s\)" % (case.place, re.escape(path), line, place.fill(case.hint, True))
     assert re.fullmatch(want, " " + rest), (want, rest)
+
+
+def said_of(folder, text, *more):
+    """What the program says of a file in the current folder: its status and its lines."""
+    if text is not None:
+        with open(folder + "/mine.conf", "w") as out:
+            out.write(text)
+    done = subprocess.run([SUBJECT, *more], capture_output=True, text=True, timeout=20, cwd=folder,
+                          stdin=subprocess.DEVNULL)
+    assert done.stdout == ""
+    return done.returncode, done.stderr.splitlines()
+
+
+@pytest.mark.parametrize("option, words", [
+    ("--help", 'invalid option: "-"'), ("-x", 'invalid option: "x"'), ("start", 'invalid option: "start"'),
+    ("-c", 'option "-c" requires file name')])
+def test_wrong_option(own, option, words):
+    """nginx's words, and where the right ones are told."""
+    assert said_of(own.folder(), None, option) == (1, [
+        'wproxy: %s ("%s -h" names all options)' % (words, SUBJECT)])
+
+
+def test_file_that_is_not_here(own):
+    """A name that was mistyped is looked for where the person is, not only where the build has its files."""
+    folder = own.folder()
+    assert said_of(folder, None, "-t", "-c", "nope.conf") == (1, [
+        'wproxy: [emerg] open() "%s/nope.conf" failed (2: No such file or directory) (its folder is there, the '
+        'file is not: make it or correct the path)' % folder,
+        'wproxy: configuration file %s/nope.conf test failed' % folder])
+
+
+def test_no_events(own):
+    status, lines = said_of(own.folder(), "http { }", "-c", "mine.conf")
+    assert status == 1 and lines == [
+        'wproxy: [emerg] no "events" section in configuration ("events { }" beside "http" will do)']
+
+
+@pytest.mark.parametrize("http, silent", [
+    ("include sites/*.conf;", False), ("", False), ("server { listen 127.0.0.1:@port@; }", True)])
+def test_nothing_listens(own, http, silent):
+    """A start that serves nothing is no failure, but a person wants to know."""
+    status, lines = said_of(own.folder(), "pid x.pid; events { } http { access_log off; %s }"
+                            % http.replace("@port@", str(free_port())), "-t", "-c", "mine.conf")
+    assert status == 0 and len(lines) == 2 + (not silent), lines
+    assert silent or lines[0] == (
+        'wproxy: [warn] no "server" listens: nothing will be served (an "include" whose pattern no file has is silent)')
+
+
+@pytest.mark.parametrize("pid, words", [
+    (None, '[error] open() "@folder@/mine.pid" failed (2: No such file or directory) (it is not running, or its "pid" '
+           'is another file)'),
+    ("4194305", '[alert] kill(4194305, 1) failed (3: No such process) (it is not running: the pid file is left over)')])
+def test_signal_to_nobody(own, pid, words):
+    folder = own.folder()
+    if pid is not None:
+        with open(folder + "/mine.pid", "w") as out:
+            out.write(pid + "\n")
+    assert said_of(folder, "pid mine.pid; events { } http { server { listen 127.0.0.1:%d; } access_log off; }"
+                   % free_port(), "-c", "mine.conf", "-s", "reload") == (
+        1, ["wproxy: " + words.replace("@folder@", folder)])
+
+
+@pytest.mark.root
+def test_signal_to_another_account(place):
+    """root's process: an ordinary user is told who may."""
+    path, _ = place.write(Case(), "wproxy")
+    os.chmod(place.folder, 0o755)
+    with open(place.folder + "/open/server.pid", "w") as out:
+        out.write("%d\n" % os.getpid())
+    if place.run(SUBJECT, path, "-v", user=NOBODY).returncode != 0:
+        pytest.skip("another account cannot run %s" % SUBJECT)
+    done = place.run(SUBJECT, path, "-s", "reload", user=NOBODY)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == ["wproxy: [alert] kill(%d, 1) failed (1: Operation not permitted) (that "
+                                        "process is another account's: root may)" % os.getpid()]
 
 
 @pytest.mark.root

@@ -158,6 +158,10 @@ START_TEST(file_in_the_current_folder)
 	ck_assert_text(o.prefix, pool_printf(pool, "%s/", here).p);
 	ck_assert_text(o.conf_path, pool_printf(pool, "%s/in_place_test.conf", here).p);
 	ck_assert_bytes(o.error_log, "stderr");
+	/* One that neither has: who mistyped its name means this folder. */
+	ck_assert_ptr_null(parse((const char *[WORDS]){ "-c", "in_plaec_test.conf" }, &o));
+	ck_assert_int_eq(options_resolve(pool, &o), 0);
+	ck_assert_text(o.conf_path, pool_printf(pool, "%s/in_plaec_test.conf", here).p);
 	ck_assert_ptr_null(parse((const char *[WORDS]){ "-p", ".", "-c", "nothing.conf" }, &o));
 	ck_assert_int_eq(options_resolve(pool, &o), 0);
 	ck_assert(!o.in_place);
