@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 
-struct stamp {
+struct date {
 	time_t second;
 	size_t n;		/* 0: never formatted */
 	char text[48];
@@ -17,7 +17,7 @@ struct stamp {
 static _Thread_local struct {
 	uint64_t mono_us;	/* 0: never read */
 	uint64_t wall_ms;
-	struct stamp http, local, iso8601, error;
+	struct date http, local, iso8601, error;
 } now;
 
 static const char day_names[7][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
@@ -164,32 +164,32 @@ clock_format_http(time_t t, char out[static CLOCK_HTTP_DATE_LEN + 1])
 	memcpy(out, slot->text, sizeof(slot->text));
 }
 
-/* True when the stamp is of this second; otherwise it is marked so and must be written. */
+/* True when the date is of this second; otherwise it is marked so and must be written. */
 static bool
-stamp_is_current(struct stamp *stamp)
+date_is_current(struct date *date)
 {
 	time_t second = clock_wall();
 
-	if (stamp->n != 0 && stamp->second == second)
+	if (date->n != 0 && date->second == second)
 		return (true);
-	stamp->second = second;
+	date->second = second;
 	return (false);
 }
 
 static struct str
-stamp_text(const struct stamp *stamp)
+date_text(const struct date *date)
 {
-	return (str_make(stamp->text, stamp->n));
+	return (str_make(date->text, date->n));
 }
 
 struct str
 clock_http_date(void)
 {
-	if (!stamp_is_current(&now.http)) {
+	if (!date_is_current(&now.http)) {
 		clock_format_http(now.http.second, now.http.text);
 		now.http.n = CLOCK_HTTP_DATE_LEN;
 	}
-	return (stamp_text(&now.http));
+	return (date_text(&now.http));
 }
 
 struct zone {
@@ -209,11 +209,11 @@ zone_of(const struct tm *tm)
 struct str
 clock_log_local(void)
 {
-	struct stamp *s = &now.local;
+	struct date *s = &now.local;
 	struct zone zone;
 	struct tm tm;
 
-	if (!stamp_is_current(s)) {
+	if (!date_is_current(s)) {
 		localtime_r(&s->second, &tm);
 		zone = zone_of(&tm);
 		s->n = (size_t)snprintf(s->text, sizeof(s->text),
@@ -221,17 +221,17 @@ clock_log_local(void)
 		    tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec, zone.sign, zone.hours,
 		    zone.minutes);
 	}
-	return (stamp_text(s));
+	return (date_text(s));
 }
 
 struct str
 clock_log_iso8601(void)
 {
-	struct stamp *s = &now.iso8601;
+	struct date *s = &now.iso8601;
 	struct zone zone;
 	struct tm tm;
 
-	if (!stamp_is_current(s)) {
+	if (!date_is_current(s)) {
 		localtime_r(&s->second, &tm);
 		zone = zone_of(&tm);
 		s->n = (size_t)snprintf(s->text, sizeof(s->text),
@@ -239,22 +239,22 @@ clock_log_iso8601(void)
 		    tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, zone.sign, zone.hours,
 		    zone.minutes);
 	}
-	return (stamp_text(s));
+	return (date_text(s));
 }
 
 struct str
 clock_log_error(void)
 {
-	struct stamp *s = &now.error;
+	struct date *s = &now.error;
 	struct tm tm;
 
-	if (!stamp_is_current(s)) {
+	if (!date_is_current(s)) {
 		localtime_r(&s->second, &tm);
 		s->n = (size_t)snprintf(s->text, sizeof(s->text), "%d/%02d/%02d %02d:%02d:%02d",
 		    tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
 		    tm.tm_sec);
 	}
-	return (stamp_text(s));
+	return (date_text(s));
 }
 
 /*
