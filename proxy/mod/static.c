@@ -9,19 +9,18 @@
 #include "base/encode.h"
 #include "base/hint.h"
 #include "http/core.h"
+#include "http/feed.h"
 #include "http/file.h"
 #include "http/response.h"
 #include "mod/modules.h"
 
-#define PUMP_CHUNK	(64 * 1024)
-#define PUMP_TURN	(4 * PUMP_CHUNK)	/* then others have their turn: gzip takes its time */
+#define PIECES_FROM	(64 * 1024)	/* shorter files go through filters at once */
 
 /* An answer that a filter reads (gzip): piece by piece, as the client takes it. */
-struct static_pump {
-	struct request *r;
+struct static_feed {
+	struct feed feed;
 	struct file *file;
 	uint64_t offset;
-	struct task more;	/* goes on next turn */
 };
 
 static enum step_result
@@ -55,75 +54,33 @@ static_directory(struct request *r)
 	return (request_answer_redirect(r, 301, pool_concat(r->pool, 4, parts)));
 }
 
-/* Has the client enough to do?  Less is queued for it while many wait. */
 static bool
-static_pump_is_full(struct request *r)
+static_next(struct feed *feed, struct chain *out, size_t most)
 {
-	if (resp_is_full(r))
-		return (true);
-	if (!block_is_scarce() || !session_is_blocked(r))
-		return (false);
-	session_await_drain(r);
-	return (true);
-}
+	struct static_feed *from = list_item(feed, struct static_feed, feed);
+	uint64_t left = from->file->size - from->offset, n = left < most ? left : most;
 
-/* Writes until the client's side is full, all is written, or it has been enough for one turn. */
-static void
-static_pump_run(struct request *r)
-{
-	struct static_pump *pump = r->holder.arg;
-	struct file *file = pump->file;
-	uint64_t stop = pump->offset + PUMP_TURN;
-
-	task_cancel(&pump->more);
-	while (!static_pump_is_full(r)) {
-		uint64_t left = file->size - pump->offset;
-		uint64_t most = block_is_scarce() ? BLOCK_SIZE : PUMP_CHUNK;
-		uint64_t n = left < most ? left : most;
-		struct chain body = { 0 };
-
-		if (pump->offset >= stop) {
-			loop_ready(r->thread->loop, &pump->more);
-			return;
-		}
-		owner_hold(&file->owner);
-		chain_add_file(&body, file->fd, (off_t)pump->offset, n, &file->owner);
-		pump->offset += n;
-		if (resp_write(r, &body, n == left ? SEND_LAST : 0) != 0 || n == left)
-			return;
-	}
+	owner_hold(&from->file->owner);
+	chain_add_file(out, from->file->fd, (off_t)from->offset, n, &from->file->owner);
+	from->offset += n;
+	return (n == left);
 }
 
 static void
-static_pump_more(struct task *task)
+static_release(struct feed *feed)
 {
-	static_pump_run(list_item(task, struct static_pump, more)->r);
-}
-
-static const struct request_events static_events = { .on_drain = static_pump_run };
-
-static void
-static_pump_cancel(struct request *r, void *arg)
-{
-	struct static_pump *pump = arg;
-
-	(void)r;
-	task_cancel(&pump->more);
-	owner_drop(&pump->file->owner);
+	owner_drop(&list_item(feed, struct static_feed, feed)->file->owner);
 }
 
 static enum step_result
-static_pump_start(struct request *r, struct file *file)
+static_feed_start(struct request *r, struct file *file)
 {
-	struct static_pump *pump = pool_new_object(r->pool, struct static_pump);
+	struct static_feed *from = pool_new_object(r->pool, struct static_feed);
 
-	pump->r = r;
-	pump->file = file;
-	pump->more.run = static_pump_more;
-	request_wait(r, static_pump_cancel, pump);
-	r->events = &static_events;
-	static_pump_run(r);
-	return (STEP_WAIT);
+	from->feed.next = static_next;
+	from->feed.release = static_release;
+	from->file = file;
+	return (feed_start(r, &from->feed));
 }
 
 static enum step_result
@@ -146,9 +103,9 @@ static_answer(struct request *r, struct file *file)
 		return (STEP_DONE);
 	}
 	r->out.file = NULL;
-	if (r->filter_count > 0 && file->content == NULL && file->size > PUMP_CHUNK &&
+	if (r->filter_count > 0 && file->content == NULL && file->size > PIECES_FROM &&
 	    !r->out.no_body && r->out.status != 206)
-		return (static_pump_start(r, file));
+		return (static_feed_start(r, file));
 	file_chain(file, &body);
 	if (body.last != NULL)
 		body.last->copy = !core->sendfile;
