@@ -1,5 +1,5 @@
 /*
- * Conversions of bytes to text and back: URI escapes, log escapes,
+ * Conversions of bytes to text and back: escapes of URIs, logs and HTML,
  * base64, hex, decimal.  Pure; called by http/ and mod/ (variables, redirects,
  * logs, digests).  Which byte is escaped is a bit in a table of 256.
  */
@@ -101,13 +101,33 @@ json_text(unsigned char c, char space[static 8])
 }
 
 static struct str
-encode_json(struct pool *pool, struct str s)
+html_text(unsigned char c, char space[static 8])
+{
+	(void)space;
+	switch (c) {
+	case '&':
+		return (STR("&amp;"));
+	case '<':
+		return (STR("&lt;"));
+	case '>':
+		return (STR("&gt;"));
+	case '"':
+		return (STR("&quot;"));
+	default:
+		return (STR_NULL);
+	}
+}
+
+/* Each byte becomes its text. */
+static struct str
+encode_each(struct pool *pool, struct str s,
+    struct str (*text)(unsigned char, char space[static 8]))
 {
 	char space[8], *out, *p;
 	size_t n = 0;
 
 	for (size_t i = 0; i < s.n; i++) {
-		struct str t = json_text((unsigned char)s.p[i], space);
+		struct str t = text((unsigned char)s.p[i], space);
 
 		n += t.p == NULL ? 1 : t.n;
 	}
@@ -115,7 +135,7 @@ encode_json(struct pool *pool, struct str s)
 		return (s);
 	p = out = pool_alloc(pool, n + 1);
 	for (size_t i = 0; i < s.n; i++) {
-		struct str t = json_text((unsigned char)s.p[i], space);
+		struct str t = text((unsigned char)s.p[i], space);
 
 		if (t.p == NULL) {
 			*p++ = s.p[i];
@@ -129,6 +149,12 @@ encode_json(struct pool *pool, struct str s)
 }
 
 struct str
+encode_html(struct pool *pool, struct str s)
+{
+	return (encode_each(pool, s, html_text));
+}
+
+struct str
 encode_log(struct pool *pool, struct str s, enum log_escape escape)
 {
 	switch (escape) {
@@ -137,7 +163,7 @@ encode_log(struct pool *pool, struct str s, enum log_escape escape)
 	case LOG_ESCAPE_CONTROLS:
 		return (encode_set(pool, s, &log_controls_set, STR("\\x")));
 	case LOG_ESCAPE_JSON:
-		return (encode_json(pool, s));
+		return (encode_each(pool, s, json_text));
 	default:
 		return (s);
 	}

@@ -26,6 +26,9 @@ enum log_escape { LOG_ESCAPE_DEFAULT, LOG_ESCAPE_JSON, LOG_ESCAPE_NONE, LOG_ESCA
  */
 struct str	encode_log(struct pool *, struct str, enum log_escape);
 
+/* & < > " as named characters; s itself when nothing changes. */
+struct str	encode_html(struct pool *, struct str);
+
 struct str	encode_base64(struct pool *, struct str);
 bool		decode_base64(struct pool *, struct str, struct str *out);
 struct str	encode_hex(struct pool *, struct str);

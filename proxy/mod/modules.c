@@ -32,6 +32,7 @@ struct module *const modules[] = {
 	&ssl_module,
 	&try_files_module,
 	&index_module,
+	&autoindex_module,
 	&charset_module,
 	&headers_module,
 	&gzip_module,
@@ -57,6 +58,7 @@ const struct req_step req_steps[] = {
 	{ .name = "try_files", .run = try_files_step },
 	{ .name = "content", .run = content_step },
 	{ .name = "index", .run = index_step },
+	{ .name = "autoindex", .run = autoindex_step },
 	{ .name = "gzip_static", .run = gzip_static_step },
 	{ .name = "static", .run = static_step },
 	{ .name = NULL }

@@ -45,11 +45,13 @@ extern struct module uwsgi_module;
 extern struct module stream_module;
 
 extern struct module index_module;
+extern struct module autoindex_module;
 extern struct module try_files_module;
 extern struct module charset_module;
 extern struct module gzip_module;
 enum step_result	try_files_step(struct request *);
 enum step_result	index_step(struct request *);
+enum step_result	autoindex_step(struct request *);
 enum step_result	gzip_static_step(struct request *);
 enum step_result	static_step(struct request *);
 extern const struct filter conditional_filter;

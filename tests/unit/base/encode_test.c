@@ -68,6 +68,16 @@ static const struct {
 	{ "user:pass", "dXNlcjpwYXNz" }, { ">>>???", "Pj4+Pz8/" },
 };
 
+START_TEST(html)
+{
+	struct str plain = STR("a'b/\xff");
+
+	ck_assert_ptr_eq(encode_html(pool, plain).p, plain.p);
+	ck_assert_bytes(encode_html(pool, STR("<a href=\"x\">&amp;")),
+	    "&lt;a href=&quot;x&quot;&gt;&amp;amp;");
+}
+END_TEST
+
 START_TEST(base64)
 {
 	struct str out, text = str_from(base64s[_i].text);
@@ -148,6 +158,7 @@ add(TCase *tcase)
 	tcase_add_loop_test(tcase, uri, 0, ROWS(uris));
 	tcase_add_test(tcase, component_escapes_all_but_unreserved);
 	tcase_add_test(tcase, log_lines);
+	tcase_add_test(tcase, html);
 	tcase_add_loop_test(tcase, base64, 0, ROWS(base64s));
 	tcase_add_loop_test(tcase, base64_refused, 0, ROWS(bad_base64));
 	tcase_add_test(tcase, base64_every_length);
