@@ -41,6 +41,7 @@ struct access_log_main {
 
 struct access_log_location {
 	struct vec logs;	/* struct access_log; empty: off */
+	bool subrequests;
 };
 
 struct module access_log_module;
@@ -335,6 +336,8 @@ access_log_write(struct request *r)
 {
 	const struct access_log_location *conf = location_conf(r->location, access_log_module);
 
+	if (r->parent != NULL && !conf->subrequests)
+		return;
 	if (r->client_gone && r->bytes_sent == 0)
 		r->out.status = 499;
 	VEC_EACH(&conf->logs, struct access_log, log) {
@@ -358,6 +361,9 @@ static const struct conf_row access_log_rows[] = {
 	{ .name = "access_log", .contexts = CTX_LOGS, .min = 1, .max = CONF_ANY, .flags = CONF_REPEAT,
 	    .scope = SCOPE_LOCATION, .type = &conf_custom_vec, .set = access_log_set,
 	    .offset = offsetof(struct access_log_location, logs), .dflt = WPROXY_ACCESS_LOG },
+	{ .name = "log_subrequest", .contexts = CTX_HSL, .min = 1, .max = 1,
+	    .scope = SCOPE_LOCATION, .type = &conf_flag,
+	    .offset = offsetof(struct access_log_location, subrequests), .dflt = "off" },
 	{ .name = "open_log_file_cache", .contexts = CTX_HSL | CTX_STREAMS, .min = 1, .max = 4,
 	    .type = &conf_inert },
 	{ .name = NULL }

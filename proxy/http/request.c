@@ -250,6 +250,8 @@ request_finish(struct request *r)
 	r->magic = 0;
 	if (r->body != NULL)
 		spool_drop(r->body);
+	if (r->parent != NULL)	/* its arena and its pin are the parent's */
+		return;
 	pool_free(r->pool);
 	http_conf_unpin(http, index);
 }
@@ -303,10 +305,12 @@ request_log(struct request *r, enum log_level level, int err, const char *format
 	if (err != 0)
 		error = pool_printf(r->pool, " (%d: %s)", err, strerrordesc_np(err));
 	log_write(log, level, r->connection_number, 0,
-	    STR_FMT STR_FMT "%s%s, client: %.*s, server: " STR_FMT STR_FMT STR_FMT STR_FMT STR_FMT STR_FMT,
+	    STR_FMT STR_FMT "%s%s, client: %.*s, server: " STR_FMT STR_FMT STR_FMT STR_FMT STR_FMT STR_FMT
+	    STR_FMT,
 	    STR_ARG(text), STR_ARG(error), r->log_action == NULL ? "" : " while ",
 	    r->log_action == NULL ? "" : r->log_action, (int)client_len, client,
 	    STR_ARG(log_server(r)), STR_ARG(log_part(r, "request", r->in.line)),
+	    STR_ARG(log_part(r, "subrequest", r->parent == NULL ? STR_NULL : r->uri)),
 	    STR_ARG(log_part(r, "upstream", r->log_upstream)),
 	    STR_ARG(log_part(r, "host", fields_value(&r->in.fields, FIELD_HOST))),
 	    STR_ARG(log_part(r, "referrer", fields_value(&r->in.fields, FIELD_REFERER))),

@@ -104,6 +104,7 @@ struct request {
 	struct http_conf *http;		/* pinned */
 	struct session *session;
 	const struct session_ops *ops;
+	struct request *parent;		/* whose subrequest this is; NULL: the client's own */
 
 	struct request_in in;
 
@@ -155,8 +156,8 @@ struct request {
 	/* the location whose try_files entered this named one (D1) */
 	struct location *jumped_from;
 	bool error_fallback_used;	/* D1: once */
-	/* WWW-Authenticate of the 401 being answered (headers filter); absent: none */
-	struct str authenticate;
+	/* the WWW-Authenticate fields of the 401 being answered (headers filter) */
+	struct fields authenticate;
 	/* s: Retry-After of the error being answered (headers filter); 0: none */
 	uint64_t retry_after;
 	struct str redirect_location;	/* Location of the redirect being answered; absent: none */
@@ -260,7 +261,10 @@ struct request	*request_new(struct http_thread *, struct session *, const struct
 int		 request_accept_head(struct request *, const struct listen *,
 		    const struct request_head *);
 
-/* After the session has sent everything (or gave up): logs, cancels what is left, frees. */
+/*
+ * After the session has sent everything (or gave up): logs, cancels what is left, frees.  A
+ * subrequest's memory stays, with its parent's.
+ */
 void	request_finish(struct request *);
 
 /* nginx's error line of this request: adds client, server, request, host. */

@@ -36,29 +36,36 @@ session_out_end(struct session *s)
 	chain_clear(&s->out);
 }
 
+/* In whose queue the answer waits; NULL: what a subrequest is answered waits nowhere. */
+static struct session *
+session_of(const struct request *r)
+{
+	return (r->parent == NULL ? r->session : NULL);
+}
+
 bool
 session_is_full(const struct request *r)
 {
-	return (r->session != NULL && r->session->out.bytes >= OUT_FULL);
+	return (session_queued(r) >= OUT_FULL);
 }
 
 void
 session_await_drain(const struct request *r)
 {
-	if (r->session != NULL)
-		r->session->was_full = true;
+	if (session_of(r) != NULL)
+		session_of(r)->was_full = true;
 }
 
 bool
 session_is_blocked(const struct request *r)
 {
-	return (r->session != NULL && r->session->blocked);
+	return (session_of(r) != NULL && session_of(r)->blocked);
 }
 
 uint64_t
 session_queued(const struct request *r)
 {
-	return (r->session == NULL ? 0 : r->session->out.bytes);
+	return (session_of(r) == NULL ? 0 : session_of(r)->out.bytes);
 }
 
 static void

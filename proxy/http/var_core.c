@@ -65,6 +65,15 @@ get_request_uri(struct request *r, const void *param, struct str name, struct st
 	return (true);
 }
 
+/* A subrequest tells of the request that it is made for. */
+static bool
+get_request_method(struct request *r, const void *param, struct str name, struct str *value)
+{
+	UNUSED(param);
+	UNUSED(name);
+	return (give_str((r->parent != NULL ? r->parent : r)->in.method_name, value));
+}
+
 static bool
 get_host(struct request *r, const void *param, struct str name, struct str *value)
 {
@@ -565,7 +574,7 @@ static const struct var_row var_core_rows[] = {
 	{ "query_string", get_str, REQUEST_FIELD(args), VAR_NOCACHE, NULL },
 	{ "is_args", get_is_args, NULL, VAR_NOCACHE, NULL },
 	{ "request", get_str, REQUEST_FIELD(in.line), 0, NULL },
-	{ "request_method", get_str, REQUEST_FIELD(in.method_name), VAR_NOCACHE, NULL },
+	{ "request_method", get_request_method, NULL, VAR_NOCACHE, NULL },
 	{ "request_uri", get_request_uri, NULL, 0, NULL },
 	{ "request_length", get_request_length, NULL, VAR_NOCACHE, NULL },
 	{ "request_time", get_request_time, NULL, VAR_NOCACHE, NULL },

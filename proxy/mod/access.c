@@ -1,8 +1,9 @@
 /*
  * Who may see a location: allow and deny, limit_except, and how they go together
- * with auth_basic (satisfy).  access_step asks each and answers 401 or 403.
+ * with auth_basic and auth_request (satisfy).  access_step asks one after the other.
  *
- *	allow/deny -> auth_basic [-> WAIT -> decided] -> conclusion -> next | 401 | 403
+ *	allow/deny -> auth_basic -> auth_request -> conclusion -> next | 401 | 403 | 500
+ *	                   \-> WAIT -> access_decided -> the next one
  */
 #include "mod/access.h"
 
@@ -46,7 +47,7 @@ limit_except_step(struct request *r)
 
 /* The first rule that names the address counts. */
 static unsigned
-rules_check(const struct request *r)
+rules_check(struct request *r)
 {
 	const struct vec *rules = &access_conf(r)->rules;
 	const struct addr *peer = session_conn(r) == NULL ? NULL : session_peer(r);
@@ -99,52 +100,101 @@ refuse_user(struct request *r)
 	return (STEP_WAIT);
 }
 
-/* --- the conclusion --- */
+/* --- one after the other --- */
 
-/* nginx: with "satisfy any" one that allows is enough, and a 401 is said rather than a 403. */
-static enum step_result
-access_conclude(struct request *r, unsigned by_rules, unsigned by_user)
+static unsigned (*const checks[])(struct request *) = {
+	rules_check, auth_basic_check, auth_request_check
+};
+#define CHECK_COUNT	(sizeof(checks) / sizeof(checks[0]))
+
+/* How far the checks are. */
+struct access_pass {
+	size_t next;
+	unsigned refusal;	/* the status to answer as things stand; 0: none */
+	bool asked;		/* the user was */
+	/* of the location that failed: an error page passes here too, and keeps it */
+	struct fields authenticate;
+};
+
+/* Nothing that follows matters any more. */
+static bool
+pass_settled(const struct request *r, struct access_pass *pass, unsigned verdict)
 {
-	unsigned refusal = by_rules > ACCESS_WAIT ? by_rules : 0;
+	bool any = r->location->core->satisfy == SATISFY_ANY;
 
-	if (r->location->core->satisfy == SATISFY_ANY &&
-	    (by_rules == ACCESS_ALLOWED || by_user == ACCESS_ALLOWED))
-		refusal = 0;
-	else if (by_user > ACCESS_WAIT && refusal != 401)
-		refusal = by_user;
-	if (by_user == 500)
-		refusal = 500;
-	/* An error page passes here too: what the location that failed said stays. */
-	if (refusal != 401 && by_user != ACCESS_NONE)
-		r->authenticate = STR_NULL;
-	if (refusal == 0)
-		return (STEP_NEXT);
-	if (refusal == 401)
-		return (refuse_user(r));
-	if (by_rules == 403)
-		request_log(r, LOG_ERR, 0, "access forbidden by rule");
-	return (request_fail(r, refusal));
+	if (verdict == ACCESS_NONE)
+		return (false);
+	pass->asked = pass->asked || pass->next > 1;
+	if (verdict == ACCESS_ALLOWED) {
+		if (any)
+			pass->refusal = 0;
+		return (any);
+	}
+	if (!any || (verdict != 401 && verdict != 403)) {
+		pass->refusal = verdict;
+		return (true);
+	}
+	/* nginx: a 401 is said rather than a 403. */
+	if (pass->refusal != 401)
+		pass->refusal = verdict;
+	return (false);
 }
 
-static void
-user_decided(struct request *r, unsigned verdict)
+static enum step_result
+pass_conclude(struct request *r, const struct access_pass *pass)
 {
-	request_go(r, access_conclude(r, rules_check(r), verdict));
+	if (!pass->asked)
+		r->authenticate = pass->authenticate;
+	else if (pass->refusal != 401)
+		r->authenticate.count = 0;
+	if (pass->refusal == 0)
+		return (STEP_NEXT);
+	if (pass->refusal == 401)
+		return (refuse_user(r));
+	if (!pass->asked)
+		request_log(r, LOG_ERR, 0, "access forbidden by rule");
+	return (request_fail(r, pass->refusal));
+}
+
+static enum step_result
+pass_go_on(struct request *r, struct access_pass pass)
+{
+	while (pass.next < CHECK_COUNT) {
+		unsigned verdict = checks[pass.next++](r);
+
+		if (verdict == ACCESS_WAIT) {
+			struct access_pass *kept = pool_new_object(r->pool, struct access_pass);
+
+			*kept = pass;
+			request_state(r, access_module) = kept;
+			return (STEP_WAIT);
+		}
+		if (pass_settled(r, &pass, verdict))
+			break;
+	}
+	return (pass_conclude(r, &pass));
+}
+
+void
+access_decided(struct request *r, unsigned verdict)
+{
+	struct access_pass pass = *(struct access_pass *)request_state(r, access_module);
+
+	if (pass_settled(r, &pass, verdict))
+		request_go(r, pass_conclude(r, &pass));
+	else
+		request_go(r, pass_go_on(r, pass));
 }
 
 enum step_result
 access_step(struct request *r)
 {
-	bool any = r->location->core->satisfy == SATISFY_ANY;
-	unsigned by_rules = rules_check(r), by_user;
+	struct access_pass pass = { .authenticate = r->authenticate };
 
-	/* Enough is known: the password is not looked at. */
-	if (any ? by_rules == ACCESS_ALLOWED : by_rules > ACCESS_WAIT)
-		return (access_conclude(r, by_rules, ACCESS_NONE));
-	by_user = auth_basic_check(r, user_decided);
-	if (by_user == ACCESS_WAIT)
-		return (STEP_WAIT);
-	return (access_conclude(r, by_rules, by_user));
+	if (r->parent != NULL)	/* as in nginx: whom it is made for is what is asked here */
+		return (STEP_NEXT);
+	r->authenticate = (struct fields){ .items = NULL };
+	return (pass_go_on(r, pass));
 }
 
 enum step_result

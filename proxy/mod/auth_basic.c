@@ -4,7 +4,7 @@
  * design is computed by the helper thread; the request is held meanwhile.
  *
  *	credentials -> line of the file -> fast hash -> verdict
- *	                                \-> job (own arena) -> decided()
+ *	                                \-> job (own arena) -> access_decided()
  */
 #include <errno.h>
 #include <unistd.h>
@@ -36,7 +36,6 @@ struct password_job {
 	struct request *r;
 	struct str user, password, hash;
 	bool matches;			/* written by the helper thread, read after it is done */
-	void (*decided)(struct request *, unsigned);
 };
 
 /* --- the file --- */
@@ -131,7 +130,7 @@ static unsigned
 password_verdict(struct request *r, struct str user, bool matches)
 {
 	if (matches) {
-		r->authenticate = STR_NULL;
+		r->authenticate.count = 0;
 		return (ACCESS_ALLOWED);
 	}
 	request_log(r, LOG_ERR, 0, "user \"" STR_FMT "\": password mismatch", STR_ARG(user));
@@ -157,12 +156,11 @@ job_done(struct offload_job *job)
 {
 	struct password_job *p = list_item(job, struct password_job, job);
 	struct request *r = p->r;
-	void (*decided)(struct request *, unsigned) = p->decided;
 	unsigned verdict = password_verdict(r, p->user, p->matches);
 
 	job_free(job);
 	r->holder.cancel = NULL;
-	decided(r, verdict);
+	access_decided(r, verdict);
 }
 
 static void
@@ -175,8 +173,7 @@ job_cancel(struct request *r, void *arg)
 }
 
 static unsigned
-password_offload(struct request *r, struct str user, struct str password, struct str hash,
-    void (*decided)(struct request *, unsigned))
+password_offload(struct request *r, struct str user, struct str password, struct str hash)
 {
 	struct pool *pool = pool_new(0);
 	struct password_job *p = pool_new_object(pool, struct password_job);
@@ -186,7 +183,6 @@ password_offload(struct request *r, struct str user, struct str password, struct
 	p->user = pool_strdup(pool, user);
 	p->password = pool_strdup(pool, password);
 	p->hash = pool_strdup(pool, hash);
-	p->decided = decided;
 	p->job.loop = r->thread->loop;
 	p->job.work = job_work;
 	p->job.done = job_done;
@@ -196,7 +192,7 @@ password_offload(struct request *r, struct str user, struct str password, struct
 }
 
 unsigned
-auth_basic_check(struct request *r, void (*decided)(struct request *, unsigned))
+auth_basic_check(struct request *r)
 {
 	const struct auth_location *conf = location_conf(r->location, auth_basic_module);
 	const struct field *field = fields_get(&r->in.fields, FIELD_AUTHORIZATION);
@@ -210,7 +206,8 @@ auth_basic_check(struct request *r, void (*decided)(struct request *, unsigned))
 		return (ACCESS_NONE);
 	if (!is_field_value(realm))
 		return (500);
-	r->authenticate = pool_printf(r->pool, "Basic realm=\"" STR_FMT "\"", STR_ARG(realm));
+	fields_add_id(&r->authenticate, r->pool, FIELD_WWW_AUTHENTICATE,
+	    pool_printf(r->pool, "Basic realm=\"" STR_FMT "\"", STR_ARG(realm)));
 	if (field == NULL || !credentials_basic(r->pool, field->value, &user, &password)) {
 		request_log(r, LOG_INFO, 0, "no user/password was provided for basic "
 		    "authentication");
@@ -221,7 +218,7 @@ auth_basic_check(struct request *r, void (*decided)(struct request *, unsigned))
 	if (verdict != 0)
 		return (verdict);
 	if (password_is_slow(hash))
-		return (password_offload(r, user, password, hash, decided));
+		return (password_offload(r, user, password, hash));
 	return (password_verdict(r, user, password_matches(password, hash)));
 }
 

@@ -147,8 +147,9 @@ headers_start(struct request *r, void **state)
 	bool plain = status_is_plain(r->out.status);
 
 	(void)state;
-	if (r->authenticate.n > 0)
-		fields_add_id(&r->out.fields, r->pool, FIELD_WWW_AUTHENTICATE, r->authenticate);
+	for (unsigned i = 0; i < r->authenticate.count; i++)
+		fields_add_id(&r->out.fields, r->pool, FIELD_WWW_AUTHENTICATE,
+		    r->authenticate.items[i].value);
 	if (r->retry_after > 0)
 		fields_add_id(&r->out.fields, r->pool, FIELD_RETRY_AFTER,
 		    pool_printf(r->pool, "%llu", (unsigned long long)r->retry_after));

@@ -29,6 +29,7 @@ struct module *const modules[] = {
 	&limit_conn_module,
 	&access_module,
 	&auth_basic_module,
+	&auth_request_module,
 	&ssl_module,
 	&try_files_module,
 	&index_module,

@@ -21,10 +21,11 @@ extern const struct filter headers_filter;	/* add_header, expires, add_trailer *
 
 extern struct module access_module;
 extern struct module auth_basic_module;
+extern struct module auth_request_module;
 /* Behind find_location, and where named locations are entered: limit_except's settings. */
 enum step_result	limit_except_step(struct request *);
 enum step_result	stream_access_step(struct request *);	/* allow, deny */
-enum step_result	access_step(struct request *);		/* allow, deny, auth_basic */
+enum step_result	access_step(struct request *);		/* and auth_basic, auth_request */
 
 extern struct module realip_module;
 enum step_result	realip_step(struct request *);		/* first: by the server's */

@@ -123,8 +123,9 @@ checked_set(struct conf *cf, const struct conf_row *row, void *field)
 /* --- load_module --- */
 
 /* What stands between ngx_ and _module.so. */
-static const char *const modules_built_in[] = { "http_access", "http_auth_basic", "http_autoindex",
-	"http_charset", "http_gzip", "http_gzip_static", "http_headers", "http_index",
+static const char *const modules_built_in[] = { "http_access", "http_auth_basic",
+	"http_auth_request", "http_autoindex", "http_charset", "http_gzip", "http_gzip_static",
+	"http_headers", "http_index",
 	"http_limit_conn", "http_limit_req", "http_log", "http_map", "http_proxy", "http_realip",
 	"http_rewrite", "http_ssl", "http_stub_status", "http_upstream_hash",
 	"http_upstream_ip_hash", "http_upstream_keepalive", "http_upstream_least_conn",
@@ -353,7 +354,6 @@ static const struct conf_row unbuilt_rows[] = {
 	FLAG("msie_refresh", CTX_HSL),
 
 	/* wproxy logs a request once */
-	FLAG("log_subrequest", CTX_HSL),
 
 	/* HTTP/2 and HTTP/3: only HTTP/1.1 is offered to clients */
 	SIZE("http2_recv_buffer_size", CTX_HTTP),
@@ -426,8 +426,6 @@ static const struct conf_row unbuilt_rows[] = {
 	IGNORED("memcached_gzip_flag", CTX_HSL, 1, 1, FEATURE_MEMCACHED),
 
 	/* who may see what */
-	REFUSED("auth_request", CTX_HSL, 1, 1, "off", WHO),
-	INERT("auth_request_set", CTX_HSL, 2, 2),
 	REFUSED("auth_jwt", CTX_HSL | CTX_LIMIT_EXCEPT, 1, 2, "off", WHO),
 	INERT("auth_jwt_claim_set", CTX_HTTP, 2, CONF_ANY),
 	INERT("auth_jwt_header_set", CTX_HTTP, 2, CONF_ANY),

@@ -65,16 +65,16 @@ static bool
 answer_intercepted(struct upstream *u, unsigned status)
 {
 	struct request *r = u->r;
-	const struct field *f = status != 401 ? NULL :
-	    fields_get(&u->answer, FIELD_WWW_AUTHENTICATE);
 
 	if (status < 300 || !u->settings->intercept_errors || !request_has_error_page(r, status))
 		return (false);
 	upstream_result_end(u, 0);
 	upstream_attempt_over(u, false, PEER_OK, true);
 	r->intercepted = true;
-	if (f != NULL)
-		r->authenticate = f->value;
+	for (unsigned i = 0; status == 401 && i < u->answer.count; i++)
+		if (u->answer.items[i].id == FIELD_WWW_AUTHENTICATE)
+			fields_add_id(&r->authenticate, r->pool, FIELD_WWW_AUTHENTICATE,
+			    u->answer.items[i].value);
 	upstream_go(u, upstream_fail(u, status));
 	return (true);
 }
@@ -179,7 +179,7 @@ upstream_on_head(struct attempt *a)
 	answer_keep(u, a);
 	if (answer_passed_over(u, status))
 		return;
-	if (status == 101 && !u->upgrade) {
+	if (status == 101 && (!u->upgrade || u->r->parent != NULL)) {
 		upstream_log(u, LOG_ERR, 0, "upstream sent 101 without being asked");
 		upstream_result_end(u, 502);
 		upstream_attempt_over(u, false, PEER_FAILED, true);

@@ -70,9 +70,9 @@ static const struct {
 	{ CTX_LOCATION, "scgi_pass a;", REFUSED("scgi_pass", "what is answered") },
 	{ CTX_LOCATION, "grpc_pass a;", REFUSED("grpc_pass", "what is answered") },
 	{ CTX_LOCATION, "memcached_pass a;", REFUSED("memcached_pass", "what is answered") },
-	{ CTX_LOCATION, "auth_request /x;", REFUSED("auth_request", "who may see what") },
-	{ CTX_LOCATION, "auth_request off; auth_request_set $a b;", "" },
-	{ CTX_LOCATION, "auth_request off { }", REFUSED("auth_request", "who may see what") },
+	{ CTX_LOCATION, "auth_jwt /x;", REFUSED("auth_jwt", "who may see what") },
+	{ CTX_LOCATION, "auth_jwt off; auth_jwt_type signed;", "" },
+	{ CTX_LOCATION, "auth_jwt off { }", REFUSED("auth_jwt", "who may see what") },
 	{ CTX_SERVER, "secure_link $a;", REFUSED("secure_link", "who may see what") },
 	{ CTX_HTTP, "geoip_country /x;", REFUSED("geoip_country", "the value of variables") },
 	{ CTX_LOCATION, "perl a::b;", REFUSED("perl", "what is answered") },
@@ -87,8 +87,8 @@ static const struct {
 	{ CTX_MAIN, "mail { }", REFUSED("mail", "which ports are served") },
 	{ CTX_LOCATION, "ssi on;", REFUSED("ssi", "what is answered") },
 	{ CTX_LOCATION, "ssi off; ssi_types *; gunzip off; mirror off; proxy_store off;", "" },
-	{ CTX_LOCATION, "auth_request;",
-	    "[emerg] invalid number of arguments in \"auth_request\" directive" IN },
+	{ CTX_LOCATION, "auth_oidc;",
+	    "[emerg] invalid number of arguments in \"auth_oidc\" directive" IN },
 
 	/* load_module */
 	{ CTX_MAIN, "load_module modules/ngx_http_gzip_static_module.so;", "" },
