@@ -166,7 +166,8 @@ session_flush(struct session *s)
 	if (allowed == 0)
 		return;
 	session_undelay(s, r);
-	s->conn->ends = s->out_ended && r != NULL && !r->keepalive;
+	/* A reset drops what still waits for more. */
+	s->conn->ends = s->out_ended && !s->reset && r != NULL && !r->keepalive;
 	n = conn_send(s->conn, &s->out, allowed);
 	if (n == CONN_FAILED) {
 		s->failed = true;
