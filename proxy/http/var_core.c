@@ -405,6 +405,17 @@ get_https(struct request *r, const void *param, struct str name, struct str *val
 	return (true);
 }
 
+/* Files ask whether a client speaks HTTP/2 or 3: none here does. */
+static bool
+get_nothing(struct request *r, const void *param, struct str name, struct str *value)
+{
+	UNUSED(r);
+	UNUSED(param);
+	UNUSED(name);
+	*value = STR("");
+	return (true);
+}
+
 static bool
 get_connection(struct request *r, const void *param, struct str name, struct str *value)
 {
@@ -601,6 +612,8 @@ static const struct var_row var_core_rows[] = {
 	{ "proxy_protocol_server_port", get_proxied, PARAM(PROXIED_SERVER_PORT), VAR_STREAM, NULL },
 	{ "scheme", get_scheme, NULL, 0, NULL },
 	{ "https", get_https, NULL, 0, NULL },
+	{ "http2", get_nothing, NULL, 0, NULL },
+	{ "http3", get_nothing, NULL, 0, NULL },
 	{ "connection", get_connection, NULL, VAR_STREAM, NULL },
 	{ "connection_requests", get_connection_requests, NULL, 0, NULL },
 	{ "connection_time", get_connection_time, NULL, VAR_NOCACHE, NULL },

@@ -60,16 +60,17 @@ find_by_tail(const struct map *map, struct str host)
 static const struct tpl *
 map_find(struct request *r, const struct map *map, struct str text)
 {
-	struct str host = text;
 	struct tpl *value;
 
-	if (map->hostnames && str_ends(host, STR(".")))
-		host.n--;
-	value = hash_get(map->exact, host);
-	if (value == NULL && host.n > 0 && hash_count(map->head) > 0)
-		value = find_by_head(map, host);
-	if (value == NULL && host.n > 0 && hash_count(map->tail) > 0)
-		value = find_by_tail(map, host);
+	if (map->hostnames && str_ends(text, STR(".")))
+		text.n--;
+	value = hash_get(map->exact, text);
+	if (value == NULL && text.n == 0)	/* as in nginx, no expression matches nothing */
+		return (map->otherwise);
+	if (value == NULL && hash_count(map->head) > 0)
+		value = find_by_head(map, text);
+	if (value == NULL && hash_count(map->tail) > 0)
+		value = find_by_tail(map, text);
 	if (value != NULL)
 		return (value);
 	VEC_EACH(&map->regexes, const struct map_regex, it)

@@ -25,7 +25,10 @@ map $arg_h $hosted {
     www.example.* "tail";
     .dot.org "dot";
     ~^re\. "regex";
+    ~\.undotted$ "no dot at its end";
 }
+map $arg_e $bare { default "none"; ~^(a*)$ "only a: [$1]"; ~^ "whatever"; }
+map "$http2" $old { "" "before 2"; default "2"; }
 map $arg_v $unsteady { volatile; default "v $arg_v"; }
 map "$arg_a:$arg_b" $joined { default no; "1:2" yes; ~^3: three; }
 map $http_upgrade $connection_upgrade { default upgrade; '' close; }
@@ -148,6 +151,8 @@ server {
 
     location /m { return 200 "[$mapped]"; }
     location /mh { return 200 "[$hosted]"; }
+    location /me { return 200 "[$bare]"; }
+    location /mo { return 200 "[$old][$http2]"; }
     location /mj { return 200 "[$joined]"; }
     location /mv { set $arg_copy $unsteady; return 200 "[$unsteady]"; }
     location /mi { return 200 "[$included]"; }
@@ -244,7 +249,8 @@ def test_if(pair, case):
     "~lit", "var&x=9", "other")],
     "GET /m", *["GET /mh?h=" + name for name in (
         "example.org", "EXAMPLE.org", "a.example.org", "a.b.example.org", "www.example.net", "dot.org",
-        "x.dot.org", "re.x", "none", "xdot.org", "example.org.")],
+        "x.dot.org", "re.x", "none", "xdot.org", "example.org.", "a.undotted", "a.undotted.", ".")],
+    *["GET /me?e=" + text for text in ("", "a", "aa", "b")], "GET /me", "GET /mo",
     "GET /mj?a=1&b=2", "GET /mj?a=3", "GET /mj", "GET /mv?v=x", "GET /mi?i=x", "GET /mi?i=y",
     "GET /mi?i=z", "GET /mn?n=a", "GET /mn?n=z", "GET /mu",
     Case("GET /mu", "Upgrade: websocket"))
