@@ -271,7 +271,8 @@ class Server:
     def kill(self):
         if self.process is None:
             return
-        for pid in self.workers() + [self.pid]:
+        # The master first: it would start another worker, and nginx's goes on without a master.
+        for pid in [self.pid] + self.workers():
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:

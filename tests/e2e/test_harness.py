@@ -1,14 +1,13 @@
 """The harness itself: it must see differences, cut answers, crashes and sanitizer reports."""
 
 import os
-import signal
 
 import pytest
 
 import server
 from contrast import Case
 from origin import answer
-from server import NGINX, Server, ServerFailure, fill
+from server import NGINX, Server, ServerFailure, fill, wait_until
 from wire import Wire, WireError, fetch, request
 
 HTTP = """server { listen @host@:@port@; root @www@;
@@ -89,8 +88,8 @@ def test_reports_are_failures(own, text):
 
 def test_crash_is_a_failure(own):
     one = plain(own)
-    one.kick(signal.SIGKILL)
-    one.process.wait(5)
+    one.kill()
+    wait_until(lambda: not server.accepts(one.address()), 5, "the end of its workers")
     with pytest.raises(ServerFailure):
         one.check()
     one.process = None
