@@ -12,6 +12,7 @@
 #define _GNU_SOURCE	/* O_CLOEXEC with openat-like flags, pwritev */
 #include "http/spool.h"
 
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include <assert.h>
@@ -139,6 +140,23 @@ spool_file_name(struct spool *s, uint64_t number)
 	    digits));
 }
 
+static int
+spool_create_file(const struct spool *s)
+{
+	return (open(s->path.p, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+}
+
+/* The sub-folders of the name: each is made when its first file comes. */
+static int
+spool_create_folders(struct spool *s)
+{
+	for (size_t n = s->options.path.n + 1; n < s->path.n; n++)
+		if (s->path.p[n] == '/' &&
+		    mkdir(pool_cstr(s->pool, str_make(s->path.p, n)), 0700) != 0 && errno != EEXIST)
+			return (-1);
+	return (0);
+}
+
 /* Open with O_EXCL; a name that is taken (another process' file) is passed over. */
 static int
 spool_open_file(struct spool *s)
@@ -147,7 +165,9 @@ spool_open_file(struct spool *s)
 		s->pool = pool_new(512);
 	for (int tries = 0; tries < 1000; tries++) {
 		s->path = spool_file_name(s, atomic_fetch_add(&file_number, 1) + 1);
-		s->fd = open(s->path.p, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		s->fd = spool_create_file(s);
+		if (s->fd < 0 && errno == ENOENT && spool_create_folders(s) == 0)
+			s->fd = spool_create_file(s);
 		if (s->fd >= 0 || errno != EEXIST)
 			break;
 	}

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import threading
 import time
 
@@ -50,6 +51,7 @@ server {
     location /body/default/ { proxy_pass http://app; }
     location /file/on/ { client_body_in_file_only on; proxy_set_header X-File $request_body_file; proxy_pass http://app; }
     location /file/clean/ { client_body_in_file_only clean; proxy_set_header X-File $request_body_file; proxy_pass http://app; }
+    location /file/levels/ { client_body_temp_path @prefix@/leveled 1 2 3; client_body_in_file_only on; proxy_set_header X-File $request_body_file; proxy_pass http://app; }
     location /file/off/ { client_body_buffer_size 1k; proxy_set_header X-File $request_body_file; proxy_set_header X-Body $request_body; proxy_pass http://app; }
     location /file/nobody/ { client_body_in_file_only on; proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_set_header X-File $request_body_file; proxy_pass http://app; }
     location /single/ { client_body_in_single_buffer on; proxy_set_header X-Body $request_body; proxy_pass http://app; }
@@ -211,7 +213,7 @@ def test_body_size(pair, path, size, in_chunks):
 
 
 @pytest.mark.parametrize("kind, size", [("on", 10), ("on", 300000), ("clean", 10), ("clean", 300000),
-                                        ("nobody", 20)])
+                                        ("nobody", 20), ("levels", 10), ("levels", 300000)])
 def test_body_in_file(pair, app, kind, size):
     """The body's file exists while the back end runs; `on` keeps it, `clean` removes it."""
     seen = {}
@@ -232,7 +234,8 @@ def test_body_in_file(pair, app, kind, size):
         path = seen["path"]
         if kind == "clean":
             wait_until(lambda: not os.path.exists(path), 5, "the file to be removed")
-        return (got.status, seen["same"], os.path.dirname(path).replace(one.prefix, "PREFIX"),
+        folder = re.sub("[0-9]", "n", os.path.dirname(path).replace(one.prefix, "PREFIX"))
+        return (got.status, seen["same"], folder,
                 len(os.path.basename(path)), received.body == (b"" if kind == "nobody" else b"f" * size),
                 os.path.exists(path))
     pair.both(play)
