@@ -385,7 +385,8 @@ attempt_has_body(const struct attempt *a, size_t size, const struct framing *fra
 	const struct buf *b = a->pump.in.last;
 
 	if (framing->kind == FRAMING_CHUNKED)
-		return (str_ends(str_make(b->p, b->n), STR("\r\n\r\n")));
+		return (a->pump.in.bytes - size >= STR("0\r\n\r\n").n &&
+		    str_ends(str_make(b->p, b->n), STR("\r\n\r\n")));
 	return (framing->kind != FRAMING_LENGTH || a->pump.in.bytes - size >= framing->length);
 }
 
