@@ -5,6 +5,8 @@ import socket
 import struct
 import threading
 
+from server import free_port
+
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -179,7 +181,8 @@ class Origin:
         self._age = 0
         self._sockets = set()
         self.listener = None
-        self.bound = address
+        # Not an ephemeral port: a connection of anybody could have it while nobody listens.
+        self.bound = address if address[1:] != (0,) else (address[0], free_port(address[:1]))
         self.listen()
 
     def listen(self):

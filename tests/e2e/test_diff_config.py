@@ -277,7 +277,7 @@ def good_config(bench, port):
 
 
 def renamed(text):
-    return re.sub(r"\bNAME/[0-9.]+", "NAME/N", re.sub(r"\b(nginx|wproxy)\b", "NAME", text))
+    return re.sub(r"\bNAME/[0-9.]+( \(\w+\))?", "NAME/N", re.sub(r"\b(nginx|wproxy)\b", "NAME", text))
 
 
 @pytest.mark.parametrize("options", [("-t",), ("-T",), ("-t", "-q"), ("-tq",), ("-t", "-g", "worker_rlimit_nofile 512;"), ("-t", "-g", ""), ("-vt",)])
