@@ -133,6 +133,9 @@ void	conf_tell(enum log_level, const struct conf_position *place, int error, str
 void	conf_warn(struct conf *, const char *, ...) __attribute__((format(printf, 2, 3)));
 void	conf_warn_at(struct conf *, unsigned word, const char *, ...)
 	    __attribute__((format(printf, 3, 4)));
+/* About a place read before, as conf_error_in(). */
+void	conf_warn_in(struct conf *, const struct conf_position *, const char *, ...)
+	    __attribute__((format(printf, 3, 4)));
 
 /*
  * An instance for one level: data (cleared) and set marks, in pool.  rows must be the whole

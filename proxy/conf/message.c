@@ -267,6 +267,17 @@ conf_warn_at(struct conf *cf, unsigned word, const char *format, ...)
 }
 
 void
+conf_warn_in(struct conf *cf, const struct conf_position *place, const char *format, ...)
+{
+	struct message m = { .level = LOG_WARN, .at = place, .place = place };
+	va_list args;
+
+	va_start(args, format);
+	message_write(cf, &m, format, args);
+	va_end(args);
+}
+
+void
 conf_note_contexts(struct conf *cf, unsigned contexts)
 {
 	struct str text = STR("  it is allowed in:");

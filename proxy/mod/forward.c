@@ -366,6 +366,7 @@ forward_pick(struct forward *f)
 		break;
 	}
 	forward_log(f, LOG_ERR, 0, "no live upstreams");
+	resolve_group(f->r, f->target.group, true);
 	return (false);
 }
 

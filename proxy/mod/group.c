@@ -25,6 +25,7 @@ struct group_server {
 	struct str address;
 	struct str file;
 	unsigned line;
+	bool resolve;		/* its name may have no address yet */
 	struct peer_options options;
 };
 
@@ -240,8 +241,10 @@ server_set(struct conf *cf, const struct conf_row *row, void *field)
 		struct str word = cf->words[i].text;
 		bool unsupported = false;
 
-		if (str_eq(word, STR("resolve")))
+		if (str_eq(word, STR("resolve"))) {
+			server->resolve = true;
 			continue;
+		}
 		if (server_option_set(&server->options, word, group->set.method, &unsupported) == 1)
 			continue;
 		if (unsupported)
@@ -419,21 +422,40 @@ server_addresses(struct conf *cf, const struct group *group, const struct group_
 	    group->implicit ? group->default_port : 80, addrs));
 }
 
+/* A name that "resolve" stands behind need not have an address when the file is read. */
+static bool
+server_may_wait(const struct group_server *server, const char *why)
+{
+	struct str host;
+	unsigned port;
+
+	return (server->resolve && str_eq(str_from(why), STR("host not found")) &&
+	    name_moves(server->address, 80, &host, &port));
+}
+
 static int
 server_resolve(struct conf *cf, struct group *group, const struct group_server *server,
     struct vec *specs)
 {
+	const struct conf_position at = { server->file, server->line, 1 };
 	struct vec addrs = VEC_OF(struct addr);
 	const char *why = server_addresses(cf, group, server, &addrs);
 	size_t first = specs->count;
 
-	if (why != NULL)
-		return (conf_error_in(cf,
-		    &(const struct conf_position){ server->file, server->line, 1 },
-		    "%s in upstream \"" STR_FMT "\"", why, STR_ARG(server->address)));
+	if (why != NULL && !server_may_wait(server, why))
+		return (conf_error_in(cf, &at, "%s in upstream \"" STR_FMT "\"", why,
+		    STR_ARG(server->address)));
+	if (why != NULL) {
+		conf_warn_in(cf, &at, "%s in upstream \"" STR_FMT "\", it is asked for again", why,
+		    STR_ARG(server->address));
+		(void)addr_parse(STR("0.0.0.0:1"), 0, vec_push(&addrs, cf->temp));
+	}
 	VEC_EACH(&addrs, struct addr, addr)
 		spec_add(cf, specs, addr, server->address, &server->options);
 	names_keep(cf, group, specs, first);
+	/* What stands for no address is asked by nobody; resolve.c puts those that it finds there. */
+	if (why != NULL)
+		vec_at(specs, struct peer_spec, first)->options.down = true;
 	return (0);
 }
 

@@ -336,12 +336,16 @@ upstream_nobody(struct upstream *u, enum pick_result why)
 	unsigned status = why == PICK_FULL ? queue->status : 502;
 
 	upstream_result_begin(u, u->target.name);
-	if (why != PICK_FULL)
+	if (why != PICK_FULL && !u->bridging)	/* said when it began */
 		upstream_log(u, LOG_ERR, 0, "no live upstreams");
 	upstream_result_end(u, status);
 	if (why == PICK_FULL)
 		u->r->retry_after = queue->retry_after;
-	return (upstream_fail(u, status));
+	if (why != PICK_NONE || u->target.group == NULL || u->target.group->names == NULL)
+		return (upstream_fail(u, status));
+	/* None of its names may have had an address: that may change. */
+	resolve_group(u->r, u->target.group, true);
+	return (upstream_give_up(u, status));
 }
 
 /* A peer was picked: tries it.  False: connecting failed at once. */

@@ -366,6 +366,18 @@ def test_demo_site(own):
     assert (down.status, down.text) == (502, "away")
 
 
+@pytest.mark.wproxy_only
+@needs_envsubst
+def test_demo_site_before_its_application(own):
+    """Nobody knows the name yet: the maintenance page is there all the same."""
+    image = Image(own, read("demo.conf.template"), "demo.conf.template", DEMO="web.invalid:4080")
+    written(image.folder, "srv/static-test/maintenance.html", "away")
+    image.start()
+    down = fetch(image.address(), "GET /")
+    assert (down.status, down.text) == (502, "away")
+    assert 'host not found in upstream "web.invalid:4080", it is asked for again' in image.said()
+
+
 # -- the image itself ------------------------------------------------------------------------------
 
 @pytest.mark.wproxy_only

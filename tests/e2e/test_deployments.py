@@ -63,7 +63,7 @@ KINDS = {
         "strategy": {"rollingUpdate!": {"maxUnavailable": int, "maxSurge": int}},
         "template!": {"metadata!": {"labels!": {"*": TEXT}}, "spec!": POD}}},
     "Service": {"apiVersion!": {"v1"}, "kind!": TEXT, "metadata!": META, "spec!": {
-        "type": {"LoadBalancer"}, "clusterIP": {"None"}, "publishNotReadyAddresses": bool,
+        "type": {"LoadBalancer"}, "clusterIP": {"None"},
         "externalTrafficPolicy": {"Local"}, "selector!": {"*": TEXT},
         "ports!": [{"name!": NAME, "port!": int, "targetPort!": TEXT}]}},
     "Kustomization": {"apiVersion!": {"kustomize.config.k8s.io/v1beta1"}, "kind!": TEXT, "resources!": [TEXT],
@@ -118,6 +118,14 @@ def test_the_shapes_say_no():
     assert wrong({"volumes": {}}, COMPOSE_FILE) == [": services is missing"]
     assert wrong({"services": {"a": {"ports": ["80"]}}}, COMPOSE_FILE) == ["/services/a/ports/0: '80'"]
     assert wrong(True, int) and wrong({"services": {"a": {"depends_on": {"b": {"condition": "up"}}}}}, COMPOSE_FILE)
+
+
+@pytest.mark.parametrize("name", ["omero-web", "catmaid", "demo", "kubernetes/omero-web"])
+def test_sites_start_before_their_applications(name):
+    """A back end that the environment names need not have an address yet."""
+    servers = re.findall(r"^ +server (\S+)(.*);$", template(name + ".conf.template")[0], re.M)
+    assert [rest for address, rest in servers if "$" in address and " resolve" not in rest] == []
+    assert any("$" in address for address, _ in servers)
 
 
 # -- compose ---------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ import server
 from nameserver import AAAA, NameServer
 from origin import Origin
 from server import wait_until
-from wire import Wire, fetch, request
+from test_stream_block import WHOLE as STREAM
+from wire import Wire, WireError, fetch, request
 
 HTTP = r"""
 resolver @dns@ ipv6=off;
@@ -183,3 +184,65 @@ def test_names_while_the_process_drains(own, stand, again):
         wire.send(b"b")
         assert wire.read_response("POST").status == 200
     assert one.wait() == 0
+
+
+# -- `resolve`: a back end that nobody knows yet -------------------------------------------------------
+
+LATER = r"""
+resolver @dns@ ipv6=off valid=1s;
+resolver_timeout 500ms;
+upstream later { %s server later.test:@app_port@ resolve; }
+server {
+    listen @host@:@port@;
+    error_page 502 /down;
+    location = /down { return 200 "down"; }
+    location / { proxy_pass http://later; }
+}
+"""
+
+
+@pytest.mark.skipif(server.subject_is_nginx(), reason="nginx of Debian 12 has no resolve")
+@pytest.mark.parametrize("method", [
+    "", "least_conn;", "ip_hash;", "hash $uri;", "hash $uri consistent;", "random;", "random two least_conn;",
+    "server 127.0.0.1:1 down;"])
+def test_start_without_the_back_end(own, stand, method):
+    """It starts with a warning, shows its page, and finds the back end when that comes."""
+    one = own.server(LATER % method, names={"dns": stand.dns.address, "app_port": stand.app.port})
+    one.allow_trouble = True
+    assert 'host not found in upstream "later.test:%d", it is asked for again in' % stand.app.port in one.errors()
+    assert fetch(one.address(), "GET /").body == b"down"
+    one.wait_logged("no live upstreams while connecting to upstream")
+    stand.dns.names["later.test"] = ["127.0.0.1"]
+    wait_until(lambda: fetch(one.address(), "GET /").body == b"ok", 20, "the back end was found")
+
+
+@pytest.mark.skipif(server.subject_is_nginx(), reason="nginx of Debian 12 has no resolve")
+def test_wait_for_the_back_end(own, stand):
+    """With `queue` a request waits for the name; that there is nobody is said once."""
+    one = own.server(LATER % "queue 10 timeout=60s;", names={"dns": stand.dns.address, "app_port": stand.app.port})
+    one.allow_trouble = True
+    with Wire(one.address()) as wire:
+        wire.send(request("GET /"))
+        wait_until(lambda: len([x for x in stand.dns.asked if x[0] == "later.test"]) > 1, 20, "it asks again")
+        stand.dns.names["later.test"] = ["127.0.0.1"]
+        assert wire.read_response("GET").body == b"ok"
+    assert one.errors().count("no live upstreams") == 1
+
+
+@pytest.mark.skipif(server.subject_is_nginx(), reason="nginx of Debian 12 has no resolve")
+def test_stream_without_the_back_end(own, stand):
+    one = own.server("""
+        resolver @dns@ ipv6=off valid=1s;
+        upstream later { server later.test:@app_port@ resolve; }
+        server { listen @host@:@port@; proxy_pass later; }""", whole=STREAM,
+                     names={"dns": stand.dns.address, "app_port": stand.app.port})
+    one.allow_trouble = True
+
+    def answered():
+        try:
+            return fetch(one.address(), "GET /").status == 200
+        except (WireError, OSError):
+            return False
+    assert not answered()
+    stand.dns.names["later.test"] = ["127.0.0.1"]
+    wait_until(answered, 20, "the back end was found")
