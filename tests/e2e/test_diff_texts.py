@@ -277,14 +277,15 @@ SAMPLE = [
 ]
 
 SPOKEN = re.compile(r"(?:nginx|wproxy): \[(?:emerg|alert|crit|warn)\] (.*)$")
+OWN = re.compile(r'there is no default|^no "server" listens')
 PLACE = re.compile(r"^(.*) in (\S+:\d+)$")
 
 
 def spoken(text):
     """The texts of problems, without the name of the program."""
     lines = [SPOKEN.match(line.rstrip()) for line in text.split("\n")]
-    # wproxy does without a default log that cannot be opened.
-    return [line.group(1) for line in lines if line and "there is no default" not in line.group(1)]
+    # wproxy does without a default log that cannot be opened, and tells that nothing will be served.
+    return [line.group(1) for line in lines if line and not OWN.search(line.group(1))]
 
 
 def say_the_same(want, got):
