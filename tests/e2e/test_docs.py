@@ -378,6 +378,18 @@ def test_documented_installation_of_two_commands():
     assert done.returncode == 0 and all(x in done.stdout for x in two)
 
 
+def test_fresh_machine_says_why_not():
+    """What it cannot do here is told in one line, and leaves nothing behind."""
+    def said(*words, **more):
+        done = subprocess.run([os.path.join(TOP, "tests", "fresh-machine"), *words], capture_output=True, text=True,
+                              timeout=60, **more)
+        return done.returncode, done.stderr
+    assert said("nonsense")[0] == 2
+    status, text = said("--root", "/no/such/root", "run")
+    assert status == 77 and re.fullmatch(
+        "fresh-machine: (only root can|.* is not installed|/no/such/root: there is no such root)\n", text), text
+
+
 # -- log lines ---------------------------------------------------------------------------------------
 
 def table_lines():
