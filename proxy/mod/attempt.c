@@ -382,11 +382,12 @@ attempt_keep_head(struct attempt *a, size_t size, const struct framing *framing)
 static bool
 attempt_has_body(const struct attempt *a, size_t size, const struct framing *framing)
 {
-	const struct buf *b = a->pump.in.last;
+	struct str text = str_make(a->pump.in.last->p, a->pump.in.last->n);
 
 	if (framing->kind == FRAMING_CHUNKED)
 		return (a->pump.in.bytes - size >= STR("0\r\n\r\n").n &&
-		    str_ends(str_make(b->p, b->n), STR("\r\n\r\n")));
+		    (str_ends(text, STR("0\r\n\r\n")) || (str_ends(text, STR("\r\n\r\n")) &&
+		    str_find(text, STR("\r\n0\r\n")) != SIZE_MAX)));	/* trailers */
 	return (framing->kind != FRAMING_LENGTH || a->pump.in.bytes - size >= framing->length);
 }
 
