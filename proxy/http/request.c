@@ -212,7 +212,7 @@ find_location_step(struct request *r)
 		return (request_fail(r, 500));
 	if (r->location->core->internal && !r->internal)
 		return (request_fail(r, 404));
-	if (!r->internal && !body_length_allowed(r)) {
+	if (body_is_open(r) && !body_length_allowed(r)) {
 		r->body_lost = true;	/* it does not go to an error page's back end either */
 		return (request_fail(r, 413));
 	}

@@ -39,6 +39,8 @@ ROWS = {
     "refused-method": "Issue 2 section 3: CONNECT and TRACE are refused.",
     "server-name": "PRODUCT conventions: the name in Server, in error pages and in messages.",
     "nearest-word": "Issue 2 section 2: an unknown directive says which known one is nearest.",
+    "accepted-body": "The size of a body that was received whole is not looked at again where "
+                     "X-Accel-Redirect leads to.",
     "early-answer": "Issue 2 section 3: what a back end said before it closed is always forwarded.",
 }
 

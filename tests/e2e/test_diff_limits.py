@@ -9,6 +9,7 @@ import time
 import pytest
 
 from contrast import Case
+from difference import Want
 from origin import OK, answer
 from server import wait_until
 from wire import Wire, chunked, fetch, request
@@ -49,6 +50,16 @@ server {
     location /body/0/ { client_max_body_size 0; proxy_pass http://app; }
     location /body/1k/ { client_max_body_size 1k; proxy_pass http://app; }
     location /body/default/ { proxy_pass http://app; }
+    rewrite ^/body/top/last/(.*)$ /body/1k/$1 last;
+    rewrite ^/body/top/break/(.*)$ /body/1k/$1 break;
+    location /body/last/ { client_max_body_size 0; rewrite ^/body/last/(.*)$ /body/1k/$1 last; }
+    location /body/tried/ { client_max_body_size 0; try_files /nope /body/1k/x; }
+    location /body/failed/ { client_max_body_size 0; error_page 404 = /body/1k/x; return 404; }
+    location /body/named/ { client_max_body_size 0; try_files /nope @small; }
+    location @small { client_max_body_size 1k; proxy_pass http://app; }
+    location /body/hidden/ { internal; proxy_pass http://app; }
+    location /body/sent/ { client_max_body_size 0; proxy_pass http://app; }
+    location /body/small/ { internal; client_max_body_size 1k; return 200 "small"; }
     location /file/on/ { client_body_in_file_only on; proxy_set_header X-File $request_body_file; proxy_pass http://app; }
     location /file/clean/ { client_body_in_file_only clean; proxy_set_header X-File $request_body_file; proxy_pass http://app; }
     location /file/levels/ { client_body_temp_path @prefix@/leveled 1 2 3; client_body_in_file_only on; proxy_set_header X-File $request_body_file; proxy_pass http://app; }
@@ -197,6 +208,9 @@ BODIES = [
     ("/body/default/x", 1048576, False), ("/body/default/x", 1048577, False),
     ("/body/default/x", 1048577, True), ("/file/off/x", 100, False), ("/single/x", 5000, False),
     ("/single/x", 5000, True), ("/file/off/x", 900, True),
+    *[("/body/%s/x" % kind, size, in_chunks) for kind in (
+        "top/last", "top/break", "last", "tried", "failed", "named", "hidden")
+      for size in (1024, 1025, 1048577) for in_chunks in (False, True)],
 ]
 
 
@@ -209,6 +223,14 @@ def test_body_size(pair, path, size, in_chunks):
     else:
         case = Case("POST " + path, body=body, end=False)
     case.reply = OK
+    pair.compare(case)
+
+
+@pytest.mark.parametrize("size", [1024, 1025])
+def test_body_size_after_accel(pair, size):
+    want = Want("accepted-body", status=200, body=b"small", reaches=1) if size > 1024 else None
+    case = Case("POST /body/sent/x", body=b"b" * size, want=want)
+    case.reply = answer("200 OK", "X-Accel-Redirect: /body/small/x")
     pair.compare(case)
 
 
