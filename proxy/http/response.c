@@ -336,6 +336,7 @@ resp_replace(struct request *r, unsigned status)
 	r->out.etag = STR_NULL;
 	r->out.ranges_allowed = false;
 	fields_remove(&r->out.fields, FIELD_ACCEPT_RANGES);
+	fields_remove(&r->out.fields, FIELD_CONTENT_ENCODING);	/* that of a file from gzip_static */
 }
 
 int

@@ -126,7 +126,11 @@ def test_files(files, case):
          for path in ("/nope", "/unpadded", "/ratio/nope") for agent in AGENTS],
        *[Case("GET /gz/" + path, "Accept-Encoding: " + coding)
          for path in ("both.css", "plain.css", "packed.css", "nope")
-         for coding in ("gzip", "br", "gzip;q=1.1", "gzip;q=1.000", "gzip;q=0.0001")])
+         for coding in ("gzip", "br", "gzip;q=1.1", "gzip;q=1.000", "gzip;q=0.0001")],
+       *[Case("GET /gz/" + path, "Accept-Encoding: gzip", condition)
+         for path in ("both.css", "plain.css", "packed.css")
+         for condition in ('If-Match: "other"', "If-Unmodified-Since: Tue, 14 Nov 2000 22:13:20 GMT",
+                           "If-None-Match: *", "Range: bytes=99999-", "Range: bytes=1-2")])
 def test_clients(files, case):
     """Pages for browsers that hide short ones; gzip for those that take it, Vary for all."""
     files.compare(case)
