@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "http/module.h"
 #include "main/syslog_target.h"
@@ -205,6 +206,8 @@ generation_load(const struct generation_input *in)
 	}
 	gen->http = http_conf_of(cf, SITE_HTTP);
 	gen->http->generation = gen;
+	if (geteuid() == 0)
+		logs_give(gen->logs, gen->process->user.uid);
 	return (gen);
 }
 

@@ -20,6 +20,7 @@ struct log_entry {
 	struct list link;
 	struct log_file *file;
 	struct str path;	/* "stderr" for it */
+	bool made;		/* was not there before; nobody's yet */
 	unsigned users;
 };
 
@@ -97,13 +98,14 @@ syslog_open(const char *path, int fd)
 static struct log_entry *
 entry_new(struct logs *logs, struct str path, int fd)
 {
-	bool is_stderr = str_eq(path, stderr_path);
+	bool is_stderr = str_eq(path, stderr_path), made;
 	char *copy = xmalloc(path.n + 1);
 	struct log_entry *entry;
 	struct log_file *file;
 
 	memcpy(copy, path.p, path.n);
 	copy[path.n] = '\0';
+	made = fd == -1 && !is_stderr && !syslog_target_is(path) && access(copy, F_OK) != 0;
 	if (syslog_target_is(path))
 		file = syslog_open(copy, fd);
 	else
@@ -114,6 +116,7 @@ entry_new(struct logs *logs, struct str path, int fd)
 	}
 	entry = xcalloc(1, sizeof(*entry));
 	entry->file = file;
+	entry->made = made;
 	entry->path = str_make(copy, path.n);
 	list_push_back(&logs->entries, &entry->link);
 	return (entry);
@@ -138,6 +141,19 @@ logs_use(struct logs *logs, struct str path, struct vec *used, struct pool *pool
 	entry->users++;
 	*(void **)vec_push(used, pool) = entry;
 	return (entry->file);
+}
+
+void
+logs_give(struct logs *logs, uid_t uid)
+{
+	LIST_EACH(&logs->entries, it) {
+		struct log_entry *entry = list_item(it, struct log_entry, link);
+
+		if (entry->made && fchown(log_file_fd(entry->file), uid, (gid_t)-1) != 0)
+			log_main(LOG_ALERT, errno, "chown(\"%s\", %u) failed", entry->path.p,
+			    (unsigned)uid);
+		entry->made = false;
+	}
 }
 
 void

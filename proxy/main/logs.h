@@ -1,6 +1,8 @@
 #ifndef WPROXY_MAIN_LOGS_H
 #define WPROXY_MAIN_LOGS_H
 
+#include <sys/types.h>
+
 #include <stdbool.h>
 
 #include "base/log.h"
@@ -32,6 +34,8 @@ void		 logs_free(struct logs *);
  * its own (items: void *) until logs_release(). NULL with errno.
  */
 struct log_file	*logs_use(struct logs *, struct str path, struct vec *used, struct pool *);
+/* Files that were made belong to this account from now on: who starts next may not be root. */
+void		 logs_give(struct logs *, uid_t);
 /* Ends the uses in the list; files of no use stay until logs_sweep(). */
 void		 logs_release(struct logs *, struct vec *used);
 void		 logs_sweep(struct logs *);

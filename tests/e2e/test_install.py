@@ -266,6 +266,36 @@ def test_user_that_it_is_already(own, name, warns):
 
 
 @pytest.mark.root
+@pytest.mark.parametrize("option", [["-t"], []])
+def test_logs_that_root_made(own, option):
+    """`sudo wproxy -t', or a start by hand, before the unit's: logs that it makes are not in the way of
+    the unit's account; what was there stays whose it was."""
+    folder = own.folder()
+    os.chmod(folder, 0o777)
+    program = shutil.copy(SUBJECT, folder)  # the build's folder may be closed to others
+    config, port = os.path.join(folder, "c"), free_port(("127.0.0.1",))
+    with open(os.path.join(folder, "there.log"), "w"):
+        pass
+    with open(config, "w") as out:
+        out.write("user nobody nogroup; daemon off; pid %s/pid; error_log %s/error.log; error_log %s/there.log; events { }\n"
+                  "http {\n    access_log %s/access.log;\n"
+                  "    client_body_temp_path %s/b; proxy_temp_path %s/p; uwsgi_temp_path %s/u;\n"
+                  "    server { listen 127.0.0.1:%d; }\n}\n" % ((folder,) * 7 + (port,)))
+    command = [program, "-e", "stderr", "-p", folder, "-c", config]
+    process = subprocess.Popen(command + option, stderr=subprocess.DEVNULL)
+    if not option:
+        wait_until(lambda: accepts(("127.0.0.1", port)), 10, "it accepts")
+        process.send_signal(signal.SIGQUIT)
+    assert process.wait(20) == 0
+    owners = {name: os.stat(os.path.join(folder, name)).st_uid for name in ("error.log", "access.log", "there.log")}
+    assert owners == {"error.log": NOBODY, "access.log": NOBODY, "there.log": 0}
+    os.unlink(os.path.join(folder, "there.log"))
+    done = subprocess.run(["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY, "--clear-groups"] + command + ["-t"],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.root
 @needs_build
 def test_socket_activation(installed, own):
     """The socket of the unit's address is used as it is handed in: port 80 stays with systemd."""
