@@ -4,7 +4,9 @@
  * thread, so a body that flows through costs no malloc.  Used by net/ and http/.
  */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/poison.h"
@@ -326,6 +328,34 @@ void
 chain_clear(struct chain *c)
 {
 	chain_drop(c, c->bytes);
+}
+
+int
+chain_load(struct chain *c)
+{
+	const struct buf *b = c->first;
+	struct chain loaded = { NULL, NULL, 0 };
+	struct block *block;
+	ssize_t n;
+
+	if (b->p != NULL)
+		return (0);
+	block = block_new();
+	do
+		n = pread(b->fd, block->base, b->n < BLOCK_SIZE ? b->n : BLOCK_SIZE, b->offset);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0) {
+		if (n == 0)
+			errno = 0;
+		owner_drop(&block->owner);
+		return (-1);
+	}
+	block->used = (size_t)n;
+	chain_drop(c, (uint64_t)n);
+	chain_add(&loaded, block->base, (size_t)n, &block->owner);
+	chain_append(&loaded, c);
+	*c = loaded;
+	return (0);
 }
 
 int

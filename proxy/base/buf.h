@@ -92,6 +92,11 @@ void	chain_move(struct chain *to, struct chain *from, uint64_t n);
 /* Releases the first n bytes (clipped), or everything. */
 void	chain_drop(struct chain *, uint64_t n);
 void	chain_clear(struct chain *);
+/*
+ * The first buf lies in memory afterwards: of a file slice a block's worth is read.  0; -1 with
+ * errno, which is 0 where the file is too short.
+ */
+int	chain_load(struct chain *) __attribute__((warn_unused_result));
 /* Up to max iovecs for the leading memory bufs; stops before a file slice.  Returns the count. */
 int	chain_iov(const struct chain *, struct iovec *, int max);
 

@@ -3,11 +3,8 @@
  * goes out lies in blocks.  Owned by the gzip filter, one per response; all of
  * zlib's memory is the response's arena.
  *
- *	in: [buf] [file] -> (source) -> zlib -> (sink: block being filled) -> out
+ *	in: [buf] [file] -> (chain_load) -> zlib -> (sink: block being filled) -> out
  */
-#include <errno.h>
-#include <unistd.h>
-
 #include <zlib.h>
 
 #include "http/deflate.h"
@@ -84,24 +81,6 @@ sink_take(struct sink *sink, const z_stream *z, struct chain *out)
 	sink->start += n;
 }
 
-/* The first bytes of in, read into space when they lie in a file.  0 at a file's early end, -1. */
-static ssize_t
-source_open(const struct chain *in, char *space, size_t room, const char **p)
-{
-	const struct buf *b = in->first;
-	ssize_t n;
-
-	if (b->p != NULL) {
-		*p = b->p;
-		return (b->n < INT32_MAX ? (ssize_t)b->n : INT32_MAX);
-	}
-	*p = space;
-	do
-		n = pread(b->fd, space, b->n < room ? b->n : room, b->offset);
-	while (n < 0 && errno == EINTR);
-	return (n);
-}
-
 static void
 deflate_drop(void *arg)
 {
@@ -164,27 +143,21 @@ deflate_run(struct deflate *d, int flush, struct chain *out)
 int
 deflate_chain(struct deflate *d, struct chain *in, struct chain *out, bool flush, bool last)
 {
-	struct block *space = NULL;
 	int result = 0;
 
 	while (result == 0 && !chain_is_empty(in)) {
-		const char *p;
-		ssize_t n;
+		size_t n;
 
-		if (in->first->p == NULL && space == NULL)
-			space = block_new();
-		n = source_open(in, space == NULL ? NULL : space->base, BLOCK_SIZE, &p);
-		if (n <= 0 || d->done) {
+		if (d->done || chain_load(in) != 0) {
 			result = -1;
 			break;
 		}
-		d->z.next_in = (Bytef *)(uintptr_t)p;
+		n = in->first->n < INT32_MAX ? in->first->n : INT32_MAX;
+		d->z.next_in = (Bytef *)(uintptr_t)in->first->p;
 		d->z.avail_in = (uInt)n;
 		result = deflate_run(d, Z_NO_FLUSH, out);
-		chain_drop(in, (uint64_t)n);
+		chain_drop(in, n);
 	}
-	if (space != NULL)
-		owner_drop(&space->owner);
 	d->z.avail_in = 0;
 	if (result == 0 && (flush || last) && !d->done)
 		result = deflate_run(d, last ? Z_FINISH : Z_SYNC_FLUSH, out);

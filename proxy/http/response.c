@@ -339,6 +339,17 @@ resp_replace(struct request *r, unsigned status)
 	fields_remove(&r->out.fields, FIELD_CONTENT_ENCODING);	/* that of a file from gzip_static */
 }
 
+void
+resp_weaken_etag(struct request *r)
+{
+	struct str parts[2] = { STR("W/"), r->out.etag };
+
+	if (str_starts(r->out.etag, STR("W/")))
+		return;
+	/* Without quotes it is none. */
+	r->out.etag = str_starts(r->out.etag, STR("\"")) ? pool_concat(r->pool, 2, parts) : STR_NULL;
+}
+
 int
 resp_write(struct request *r, struct chain *body, unsigned flags)
 {

@@ -45,6 +45,8 @@ void	resp_head_text(struct request *, struct chain *out, bool keepalive);
  * built-in page of status, the content's own bytes will be dropped.
  */
 void	resp_replace(struct request *, unsigned status);
+/* For one that changes the body's bytes and not what they mean. */
+void	resp_weaken_etag(struct request *);
 
 /* The filter that gives a body without length its chunks (last in the table). */
 extern const struct filter framing_filter;

@@ -16,6 +16,7 @@
 #include "http/response.h"
 #include "http/tpl.h"
 #include "http/var.h"
+#include "mod/mime_types.h"
 #include "mod/modules.h"
 
 enum gzip_proxied {
@@ -27,53 +28,12 @@ enum gzip_proxied {
 struct gzip_location {
 	bool on;
 	bool vary;
-	struct hash *types;	/* NULL: text/html only; any type: all_types */
-	bool all_types;
+	struct mime_types types;
 	uint64_t min_length, level;
 	unsigned http_version;
 	unsigned proxied;
 	struct vec disable;	/* struct matcher * */
 	unsigned static_mode;	/* 0 off, 1 on, 2 always */
-};
-
-static int
-gzip_types_set(struct conf *cf, const struct conf_row *row, void *field)
-{
-	struct gzip_location *conf = list_item(field, struct gzip_location, types);
-
-	(void)row;
-	if (conf->types == NULL) {
-		conf->types = hash_new(cf->pool, true);
-		*hash_slot(conf->types, STR("text/html")) = conf;
-	}
-	for (unsigned i = 1; i < cf->word_count; i++) {
-		struct str type = cf->words[i].text;
-		void **slot = hash_slot(conf->types, pool_strdup(cf->pool, type));
-
-		if (str_eq(type, STR("*")))
-			conf->all_types = true;
-		if (*slot != NULL)
-			conf_warn_at(cf, i, "duplicate MIME type \"" STR_FMT "\"", STR_ARG(type));
-		*slot = conf;
-	}
-	return (0);
-}
-
-static void
-gzip_types_inherit(struct conf *cf, const struct conf_row *row, void *child, const void *parent)
-{
-	struct gzip_location *to = list_item(child, struct gzip_location, types);
-	const struct gzip_location *from = list_item(parent, struct gzip_location, types);
-
-	(void)cf;
-	(void)row;
-	to->types = from->types;
-	to->all_types = from->all_types;
-}
-
-static const struct conf_type conf_gzip_types = {
-	.name = "mime types", .size = sizeof(struct hash *), .set = gzip_types_set,
-	.inherit = gzip_types_inherit
 };
 
 static int
@@ -172,20 +132,6 @@ client_takes_gzip(struct request *r, const struct gzip_location *conf)
 	return (true);
 }
 
-static bool
-type_is_listed(const struct gzip_location *conf, struct str type)
-{
-	size_t semicolon = str_chr(type, ';');
-
-	if (semicolon != SIZE_MAX)
-		type = str_trim(str_make(type.p, semicolon));
-	if (type.n == 0)
-		return (false);
-	if (conf->types == NULL)
-		return (str_eq_ci(type, STR("text/html")));
-	return (conf->all_types || hash_get(conf->types, type) != NULL);
-}
-
 /* What is sent instead of a body that is a cached file. */
 struct gzip_kept {
 	struct file *file;	/* held */
@@ -236,15 +182,6 @@ gzip_keep(struct request *r, struct file *file, unsigned level, struct gzip_kept
 	return (true);
 }
 
-static void
-etag_weaken(struct request *r)
-{
-	struct str parts[2] = { STR("W/"), r->out.etag };
-
-	if (r->out.etag.n > 0 && !str_starts(r->out.etag, STR("W/")))
-		r->out.etag = pool_concat(r->pool, 2, parts);
-}
-
 /* Said once, by gzip_static or by gzip. */
 static void
 gzip_vary(struct request *r)
@@ -264,7 +201,7 @@ gzip_start(struct request *r, void **state)
 	if (!conf->on || (r->out.status != 200 && r->out.status != 403 && r->out.status != 404) ||
 	    fields_get(&r->out.fields, FIELD_CONTENT_ENCODING) != NULL ||
 	    (r->out.length != -1 && (uint64_t)r->out.length < conf->min_length) ||
-	    !type_is_listed(conf, r->out.content_type))
+	    !mime_types_have(&conf->types, r->out.content_type))
 		return (FILTER_SKIP);
 	if (conf->vary)
 		gzip_vary(r);
@@ -280,7 +217,7 @@ gzip_start(struct request *r, void **state)
 	r->out.length = -1;
 	r->out.ranges_allowed = false;
 	fields_remove(&r->out.fields, FIELD_ACCEPT_RANGES);
-	etag_weaken(r);
+	resp_weaken_etag(r);
 	*state = gzip;
 	return (FILTER_JOIN);
 }
@@ -401,7 +338,7 @@ static const struct conf_row gzip_rows[] = {
 	{ .name = "gzip", .contexts = CTX_HSLI, .min = 1, .max = 1, .type = &conf_flag,
 	    IN_LOCATION(on), .dflt = "off" },
 	{ .name = "gzip_types", .contexts = CTX_HSL, .min = 1, .max = CONF_ANY,
-	    .flags = CONF_REPEAT, .type = &conf_gzip_types, IN_LOCATION(types) },
+	    .flags = CONF_REPEAT, .type = &conf_mime_types, IN_LOCATION(types) },
 	{ .name = "gzip_min_length", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_size,
 	    IN_LOCATION(min_length), .dflt = "20" },
 	{ .name = "gzip_comp_level", .contexts = CTX_HSL, .min = 1, .max = 1, .type = &conf_uint,

@@ -36,6 +36,7 @@ struct module *const modules[] = {
 	&autoindex_module,
 	&charset_module,
 	&headers_module,
+	&sub_filter_module,
 	&gzip_module,
 	&upstream_module,
 	&proxy_module,
@@ -75,6 +76,7 @@ const struct req_step stream_steps[] = {
 const struct filter *const filters[] = {
 	&conditional_filter,
 	&headers_filter,
+	&sub_filter,
 	&charset_filter,
 	&gzip_filter,
 	&ranges_filter,

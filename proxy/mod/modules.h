@@ -49,6 +49,7 @@ extern struct module index_module;
 extern struct module autoindex_module;
 extern struct module try_files_module;
 extern struct module charset_module;
+extern struct module sub_filter_module;
 extern struct module gzip_module;
 enum step_result	try_files_step(struct request *);
 enum step_result	index_step(struct request *);
@@ -59,6 +60,7 @@ extern const struct filter conditional_filter;
 extern const struct filter charset_filter;
 /* X-Accel-Charset may name it: some "charset" of the configuration does. */
 bool	charset_is_declared(const struct http_conf *, struct str);
+extern const struct filter sub_filter;
 extern const struct filter gzip_filter;
 extern const struct filter ranges_filter;
 

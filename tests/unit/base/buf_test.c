@@ -1,5 +1,9 @@
 /* proxy/base/buf.c */
 #include "../unit.h"
+
+#include <errno.h>
+#include <stdio.h>
+
 #include "base/buf.h"
 
 static unsigned released;
@@ -216,6 +220,35 @@ START_TEST(blocks_are_recycled)
 }
 END_TEST
 
+START_TEST(loading)
+{
+	struct chain c = { NULL, NULL, 0 };
+	FILE *file = tmpfile();
+	char text[BLOCK_SIZE + 10];
+
+	memset(text, 'f', sizeof(text));
+	ck_assert(file != NULL && fwrite(text, 1, sizeof(text), file) == sizeof(text) && fflush(file) == 0);
+	chain_add_file(&c, fileno(file), 4, sizeof(text) - 3, NULL);
+	chain_copy(&c, STR("memory"));
+	ck_assert_int_eq(chain_load(&c), 0);
+	ck_assert_uint_eq(c.first->n, BLOCK_SIZE);
+	ck_assert(c.first->p != NULL && memcmp(c.first->p, text, BLOCK_SIZE) == 0);
+	ck_assert_uint_eq(c.bytes, sizeof(text) - 3 + 6);
+	ck_assert_int_eq(chain_load(&c), 0);	/* it is in memory already */
+	chain_drop(&c, BLOCK_SIZE);
+	ck_assert_int_eq(chain_load(&c), 0);
+	ck_assert_uint_eq(c.first->n, 6);
+	chain_drop(&c, 6);
+	errno = EIO;
+	ck_assert_int_eq(chain_load(&c), -1);	/* one byte more was announced than the file has */
+	ck_assert_int_eq(errno, 0);
+	ck_assert_uint_eq(c.bytes, 1 + 6);
+	chain_clear(&c);
+	fclose(file);
+	ck_assert_uint_eq(block_in_use(), 0);
+}
+END_TEST
+
 static void
 add(TCase *tcase)
 {
@@ -226,6 +259,7 @@ add(TCase *tcase)
 	tcase_add_test(tcase, copying_much);
 	tcase_add_test(tcase, vectors);
 	tcase_add_test(tcase, blocks_are_recycled);
+	tcase_add_test(tcase, loading);
 }
 
 int
