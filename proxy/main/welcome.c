@@ -10,10 +10,12 @@
 /* Files that may be there already, and what can be done with each. */
 static const struct {
 	const char *path, *options, *meaning;
+	bool root;		/* its logs and ports are */
 } known[] = {
-	{ "wproxy.conf", "", "serves as the file in this folder says" },
-	{ "/etc/wproxy/wproxy.conf", "", "serves as the installed file says" },
-	{ "/etc/nginx/nginx.conf", "-t ", "tests this machine's nginx configuration, changes nothing" },
+	{ "wproxy.conf", "", "serves as the file in this folder says", false },
+	{ "/etc/wproxy/wproxy.conf", "", "serves as the installed file says", true },
+	{ "/etc/nginx/nginx.conf", "-t ", "tests this machine's nginx configuration, changes nothing",
+	    true },
 };
 
 void
@@ -29,8 +31,9 @@ welcome_print(const struct options *o)
 		    "        builds this tree and starts a demo behind wproxy\n");
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (access(known[i].path, R_OK) == 0)
-			fprintf(stderr, "    %s %s-c %s\n        %s\n", program, known[i].options,
-			    known[i].path, known[i].meaning);
+			fprintf(stderr, "    %s%s %s-c %s\n        %s\n",
+			    known[i].root && geteuid() != 0 ? "sudo " : "", program,
+			    known[i].options, known[i].path, known[i].meaning);
 	fprintf(stderr,
 	    "    %s -c FILE\n"
 	    "        serves as a file of yours says, in nginx's language; the smallest one:\n"

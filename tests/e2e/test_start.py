@@ -351,6 +351,19 @@ def test_no_configuration(own):
     assert done.stderr.endswith("\n")
 
 
+@pytest.mark.root
+@pytest.mark.skipif(not os.path.exists("/etc/nginx/nginx.conf"), reason="nginx is not configured here")
+def test_advice_for_an_ordinary_user(place):
+    """What only root may do is offered with sudo, and only then."""
+    if os.path.exists(default_configuration()) or place.run(SUBJECT, "x", "-v", user=NOBODY).returncode != 0:
+        pytest.skip("a configuration is installed, or another account cannot run %s" % SUBJECT)
+    offer = "%s -t -c /etc/nginx/nginx.conf" % SUBJECT
+    for user, line in ((NOBODY, "    sudo " + offer), (0, "    " + offer)):
+        said = subprocess.run(["setpriv", "--reuid=%d" % user, "--regid=%d" % user, "--clear-groups", SUBJECT],
+                              capture_output=True, text=True, timeout=20, cwd=place.folder).stderr
+        assert line in said.splitlines(), said
+
+
 def test_configuration_in_the_folder(own):
     """A wproxy.conf beside the person is offered, and what is offered works."""
     if os.path.exists(default_configuration()):
