@@ -206,6 +206,7 @@ struct http_thread {
 	unsigned backends_max;
 	void (*on_connection_closed)(struct http_thread *);	/* worker: listeners may resume */
 	bool draining;			/* QUIT or a newer binary: answers say Connection: close */
+	struct tally *tally;		/* http/tally.c: its own line */
 	struct file_cache *files;	/* http/file.c */
 	void *upstream_idle;		/* mod/idle.c: idle back-end connections */
 	void *upstream_identities;	/* mod/proxy_ssl.c */

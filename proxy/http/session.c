@@ -28,6 +28,7 @@
 #include "http/proxy_protocol.h"
 #include "http/response.h"
 #include "http/route.h"
+#include "http/tally.h"
 #include "net/tls.h"
 
 #define HALF_CLOSE_MS	800	/* a client that sent FIN may still read: so long it is answered */
@@ -38,11 +39,28 @@ static atomic_ulong session_numbers;
 
 static void	session_turn(struct session *);
 
+/* What its state counts as, as nginx counts. */
+static void
+session_tally(struct session *s, uint64_t by)
+{
+	static const enum tally_kind kinds[] = {
+		[SESSION_PREFACE] = TALLY_WAITING, [SESSION_HANDSHAKE] = TALLY_WAITING,
+		[SESSION_IDLE] = TALLY_WAITING, [SESSION_HEAD] = TALLY_READING,
+		[SESSION_BUSY] = TALLY_WRITING, [SESSION_DISCARD] = TALLY_WRITING,
+		[SESSION_TUNNEL] = TALLY_WRITING, [SESSION_LINGER] = TALLY_WRITING,
+	};
+
+	if (s->tally != NULL && s->state != SESSION_CLOSED)
+		tally_add(s->tally, kinds[s->state], by);
+}
+
 void
 session_set_state(struct session *s, enum session_state state)
 {
 	assert(s->state != SESSION_CLOSED);
+	session_tally(s, TALLY_LESS);
 	s->state = state;
+	session_tally(s, 1);
 }
 
 static void
@@ -104,6 +122,7 @@ session_close(struct session *s)
 		http_conf_unpin(s->removed, loop_index(thread->loop));
 	loop_bury(thread->loop, &s->grave, -1, session_free, s);
 	thread->connections--;
+	tally_add(thread->tally, TALLY_ACTIVE, TALLY_LESS);
 	if (thread->on_connection_closed != NULL)
 		thread->on_connection_closed(thread);
 }
@@ -626,10 +645,14 @@ session_open(struct http_thread *thread, const struct listen *listen, int fd,
 	list_init(&s->task.link);
 	list_push_back(&thread->sessions, &s->link);
 	thread->connections++;
+	tally_add(thread->tally, TALLY_ACCEPTED, 1);
+	tally_add(thread->tally, TALLY_ACTIVE, 1);
 	conn_set_handler(s->conn, session_event, s);
 	timer_arm(thread->loop, &s->timer, s->listen->default_server->core->client_header_timeout,
 	    session_timed_out);
 	s->state = SESSION_IDLE;
+	s->tally = s->listen->http->kind->headless ? NULL : thread->tally;
+	session_tally(s, 1);
 	if (s->listen->proxy_protocol) {
 		s->proxied = xcalloc(1, sizeof(*s->proxied));
 		session_set_state(s, SESSION_PREFACE);

@@ -14,6 +14,7 @@
 #include "http/body.h"
 #include "http/core.h"
 #include "http/response.h"
+#include "http/tally.h"
 
 #define BODY_CHUNK	(256 * 1024)
 #define TURN_BYTES	(1024 * 1024)	/* of a body, then the others have their turn */
@@ -29,6 +30,8 @@ request_begin(struct session *s)
 	r = request_new(s->thread, s, &http1_ops, s->listen);
 	s->request = r;
 	s->requests++;
+	if (s->tally != NULL)
+		tally_add(s->tally, TALLY_REQUESTS, 1);
 	r->connection_number = s->number;
 	r->connection_requests = s->requests;
 	r->connection_start_ms = s->opened_ms;

@@ -35,6 +35,7 @@ struct session {
 	struct conn *conn;
 	struct addr peer;		/* as realip or the PROXY protocol replaced it */
 	struct request *request;	/* NULL between requests */
+	struct tally *tally;		/* the thread's; NULL in stream {}: only active is counted */
 	unsigned long number;
 	unsigned requests;
 	unsigned turn_requests;		/* requests when the turn under way began */

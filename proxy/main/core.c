@@ -19,8 +19,6 @@
 #include "base/list.h"
 #include "http/core.h"
 
-#define THREADS_MAX	512
-
 static unsigned
 processors_online(void)
 {
@@ -40,7 +38,8 @@ threads_set(struct conf *cf, const struct conf_row *row, void *field)
 
 	(void)row;
 	if (str_eq(value, STR("auto"))) {
-		*(uint64_t *)field = processors_online();
+		*(uint64_t *)field = processors_online() < THREADS_MAX ? processors_online() :
+		    THREADS_MAX;
 		return (0);
 	}
 	if (!str_to_uint(value, THREADS_MAX, field) || *(uint64_t *)field == 0)

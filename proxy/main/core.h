@@ -38,6 +38,7 @@ struct process_settings {
 	struct log *error_log;		/* NULL: not set */
 };
 #define RLIMIT_UNSET	UINT64_MAX
+#define THREADS_MAX	512
 
 /*
  * Rows of the main level and of events {}.  Not in modules[]: number module_count, after all

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "http/tally.h"
 #include "main/pidfile.h"
 #include "main/systemd.h"
 #include "main/title.h"
@@ -379,6 +380,10 @@ master_init(struct master *m, const struct options *options, struct logs *logs)
 	*m = (struct master){ .options = options, .logs = logs, .signal_fd = -1,
 		.starter_fd = -1, .worker.channel = -1, .parent = getppid() };
 	sockets_init(&m->sockets);
+	if (tally_share(THREADS_MAX) != 0) {
+		log_main(LOG_EMERG, errno, "mmap() failed");
+		return (-1);
+	}
 	sigemptyset(&set);
 	for (size_t i = 0; i < MASTER_SIGNALS; i++)
 		sigaddset(&set, (int)master_signals[i].number);

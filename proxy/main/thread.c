@@ -20,6 +20,7 @@
 #include "http/access_log.h"
 #include "http/file.h"
 #include "http/session.h"
+#include "http/tally.h"
 
 #define FULL_SAID_MS	1000	/* "not enough" is said at most so often */
 
@@ -342,6 +343,7 @@ crew_init(struct crew *crew, unsigned count, const struct sockets *sockets)
 		log_main(LOG_EMERG, errno, "eventfd() failed");
 		return (-1);
 	}
+	tally_begin(count);
 	for (unsigned i = 0; i < count; i++) {
 		struct thread *t = &crew->threads[i];
 
@@ -354,6 +356,7 @@ crew_init(struct crew *crew, unsigned count, const struct sockets *sockets)
 		t->http.loop = t->loop;
 		t->http.index = i;
 		t->http.fields_scratch = xcalloc(FIELDS_SCRATCH, sizeof(*t->http.fields_scratch));
+		t->http.tally = tally_of(i);
 		t->http.files = file_cache_new();
 		t->http.on_connection_closed = connection_closed;
 	}

@@ -34,6 +34,7 @@ struct module *const modules[] = {
 	&try_files_module,
 	&index_module,
 	&autoindex_module,
+	&status_module,
 	&charset_module,
 	&headers_module,
 	&sub_filter_module,

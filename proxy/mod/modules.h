@@ -47,6 +47,7 @@ extern struct module stream_module;
 
 extern struct module index_module;
 extern struct module autoindex_module;
+extern struct module status_module;
 extern struct module try_files_module;
 extern struct module charset_module;
 extern struct module sub_filter_module;

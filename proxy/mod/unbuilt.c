@@ -509,7 +509,6 @@ static const struct conf_row unbuilt_rows[] = {
 	INERT("dav_access", CTX_HSL, 1, 3),
 	REFUSED_FLAG("fancyindex", CTX_HSLI, WHAT),
 	REFUSED_FLAG("random_index", CTX_LOCATION, WHAT),
-	REFUSED("stub_status", CTX_SL, 0, 1, "off", WHAT),
 	REFUSED("api", CTX_LOCATION, 0, 1, NULL, WHAT),
 	REFUSED("perl", CTX_LOCATION | CTX_LIMIT_EXCEPT, 1, 1, NULL, WHAT),
 	REFUSED("perl_set", CTX_HTTP, 2, 2, NULL, VALUES),

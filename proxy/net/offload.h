@@ -4,8 +4,8 @@
 #include "net/loop.h"
 
 /*
- * One helper thread per process for what would block a loop: password hashes.
- * Jobs run in order; results come back by mailbox.
+ * One helper thread per process for what would block a loop: password hashes,
+ * folders that are read.  Jobs run in order; results come back by mailbox.
  */
 struct offload_job {
 	struct loop_msg msg;
