@@ -168,17 +168,19 @@ static bool
 var_bind(const struct var_table *table, struct var *var)
 {
 	const struct var_def *def = hash_get(table->defs, var->name);
-	const struct var_row *row;
+	const struct var_row *row = NULL;
 
-	if (def != NULL) {
-		var->def = *def;
+	/* A $http_x that "set" may assign is the client's field until it does. */
+	if (def == NULL || (def->flags & VAR_WEAK) != 0)
+		row = prefix_find(table, var->name);
+	if (row != NULL) {
+		var->def = (struct var_def){ row->get, row->set, row->param, row->flags };
+		var->argument = str_skip(var->name, strlen(row->name));
 		return (true);
 	}
-	row = prefix_find(table, var->name);
-	if (row == NULL)
+	if (def == NULL)
 		return (false);
-	var->def = (struct var_def){ row->get, row->set, row->param, row->flags };
-	var->argument = str_skip(var->name, strlen(row->name));
+	var->def = *def;
 	return (true);
 }
 

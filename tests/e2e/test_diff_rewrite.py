@@ -187,6 +187,7 @@ server {
     location /v/completion { return 200 "[$request_completion]"; }
     location /v/setargs { set $args "new=1"; return 200 "$args|$arg_new|$request_uri"; }
     location /v/seturi { set $uri2 "$uri-x"; return 200 "$uri2"; }
+    location /v/given { if ($http_x_given = "") { set $http_x_given "none"; } if ($arg_given = "") { set $arg_given $scheme; } if ($arg_over) { set $cookie_given "over"; } return 200 "$http_x_given|$arg_given|$cookie_given|$http_x_given"; }
     location /v/proxyport { return 200 "$proxy_protocol_addr"; }
     location ~ ^/v/cap/(\w+)/(\w+)$ { return 200 "$1|$2|$3"; }
     location ~ ^/v/ncap/(?<one>\w+)-(?P<two>\w+)$ { return 200 "$one|$two|$1"; }
@@ -264,6 +265,9 @@ def test_map(pair, case):
     "alias/page.html", "len", "xff", "id", "msec", "time", "local", "conn", "limit", "braces?a=1",
     "quote", "single", "nginx", "pid", "user", "pipe", "status", "body", "completion",
     "setargs?old=1", "seturi/%20", "proxyport", "cap/one/two", "ncap/ab-cd", "braces?a=1&b=2")],
+    "GET /v/given", "GET /v/given?given=1", "GET /v/given?over=1&given=2",
+    Case("GET /v/given", "X-Given: theirs"), Case("GET /v/given?over=1", "Cookie: given=x"),
+    Case("GET /v/given?given=2", "X-Given: theirs", "Cookie: given=x"),
     Case("GET /v/cookie", "Cookie: a=1; b=two"), Case("GET /v/cookie", "Cookie: xa=0; a=1"),
     Case("GET /v/cookie", "Cookie: A=1", "Cookie: b=2"), Case("GET /v/cookie", "Cookie: a=\"q v\";b"),
     Case("GET /v/http", "X-Thing: a", "User-Agent: ua", "Referer: http://r/", "Accept-Language: de"),
