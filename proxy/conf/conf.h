@@ -73,6 +73,7 @@ struct conf {
 	struct vec files;		/* struct str: in order of first reading, for -T */
 	unsigned errors, warnings;
 	bool caret;			/* -t: show the line and a caret under messages */
+	bool nameless;			/* -s: names of back ends are not asked for */
 	const struct log *log;		/* where messages go */
 	const struct hash *index;	/* name -> rows, made by conf_read() */
 	/*

@@ -193,6 +193,7 @@ generation_load(const struct generation_input *in)
 	cf->folder = in->options->conf_folder;
 	cf->log = in->messages;
 	cf->caret = in->options->test;
+	cf->nameless = in->options->signal != 0 || in->options->check;
 	cf->open_log = log_open;
 	ok = generation_read(gen, in->options) == 0 &&
 	    generation_open_log(gen, in->options) == 0;

@@ -406,6 +406,13 @@ names_keep(struct conf *cf, struct group *group, const struct vec *specs, size_t
 	group->has_names = group->has_names || moves;
 }
 
+/* What stands for the addresses of a name that has none yet, or is not asked for. */
+static void
+addrs_push_nowhere(struct conf *cf, struct vec *addrs)
+{
+	(void)addr_parse(STR("0.0.0.0:1"), 0, vec_push(addrs, cf->temp));
+}
+
 /* NULL, or why not, in nginx's words.  Only HTTP has a port of its own. */
 static const char *
 server_addresses(struct conf *cf, const struct group *group, const struct group_server *server,
@@ -418,6 +425,10 @@ server_addresses(struct conf *cf, const struct group *group, const struct group_
 	if (needed && addr_split(server->address, &host, &port) == NULL && port == 0 &&
 	    !str_starts_ci(server->address, STR("unix:")))
 		return ("no port");
+	if (cf->nameless && name_moves(server->address, 80, &host, &port)) {
+		addrs_push_nowhere(cf, addrs);
+		return (NULL);
+	}
 	return (addr_resolve(cf->temp, server->address,
 	    group->implicit ? group->default_port : 80, addrs));
 }
@@ -448,12 +459,12 @@ server_resolve(struct conf *cf, struct group *group, const struct group_server *
 	if (why != NULL) {
 		conf_warn_in(cf, &at, "%s in upstream \"" STR_FMT "\", it is asked for again", why,
 		    STR_ARG(server->address));
-		(void)addr_parse(STR("0.0.0.0:1"), 0, vec_push(&addrs, cf->temp));
+		addrs_push_nowhere(cf, &addrs);
 	}
 	VEC_EACH(&addrs, struct addr, addr)
 		spec_add(cf, specs, addr, server->address, &server->options);
 	names_keep(cf, group, specs, first);
-	/* What stands for no address is asked by nobody; resolve.c puts those that it finds there. */
+	/* Nobody asks it; resolve.c puts the addresses that it finds in its place. */
 	if (why != NULL)
 		vec_at(specs, struct peer_spec, first)->options.down = true;
 	return (0);

@@ -2,6 +2,7 @@
 
 import signal
 import socket
+import subprocess
 
 import pytest
 
@@ -246,3 +247,24 @@ def test_stream_without_the_back_end(own, stand):
     assert not answered()
     stand.dns.names["later.test"] = ["127.0.0.1"]
     wait_until(answered, 20, "the back end was found")
+
+
+@pytest.mark.skipif(server.subject_is_nginx(), reason="nginx asks for names to send a signal")
+def test_signals_ask_for_no_names(own, stand):
+    """A health check, or the end, depends on no name server: a name that is gone stands in nobody's way."""
+    one = own.server("upstream app { server 127.0.0.1:@app_port@ weight=7; server later.test:@app_port@ resolve; }"
+                     "server { listen @host@:@port@; location / { proxy_pass http://app; } }",
+                     names={"app_port": stand.app.port})
+    one.allow_trouble = True
+    config = one.config
+    with open(config) as file:
+        text = file.read()
+    was = "127.0.0.1:%d weight=7" % stand.app.port
+    assert text.count(was) == 1
+    with open(config, "w") as out:
+        out.write(text.replace(was, "gone.invalid"))
+    for word in ("check", "quit"):
+        done = subprocess.run(one.command("-s", word), capture_output=True, text=True, timeout=20)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert one.wait(10) == 0
+    one.process = None
