@@ -167,7 +167,7 @@ def decide(exchange, received):
 def logins(shared):
     path = shared.folder() + "/logins"
     with open(path, "w") as out:
-        out.write("plain:{PLAIN}pass\n")
+        out.write("plain:{PLAIN}pass\nslow:" + SLOW_HASH + "\n")
     return path
 
 
@@ -179,6 +179,9 @@ def pair(shared, logins):
 
 
 BASIC = "Authorization: Basic cGxhaW46cGFzcw=="
+SLOW = "Authorization: Basic c2xvdzpwYXNz"         # a helper thread computes its hash: the request waits twice
+SLOW_WRONG = "Authorization: Basic c2xvdzp3cm9uZw=="
+SLOW_HASH = "$6$saltsalt$KN.twvCyfwE67paW76hS2/bacYkY9PxIhxqYG9vL5bZmIwWBGDJ6mu4HlCosKUBfQwVXKXxXVXPcqdwd1Ip0X/"
 WRONG = "Authorization: Basic cGxhaW46d3Jvbmc="
 WANTS = sorted(set(ANSWERS) - {"junk"}) + ["cut", "close"]
 
@@ -225,6 +228,8 @@ def test_what_the_answer_means(pair, want):
     "GET /all-deny/a.txt HTTP/1.1", "GET /all-basic/a.txt HTTP/1.1", Case("GET /all-basic/a.txt HTTP/1.1", BASIC),
     Case("GET /all-basic/a.txt HTTP/1.1", BASIC, "X-Want: 401"), Case("GET /all-basic/a.txt HTTP/1.1", BASIC, "X-Want: 401bare"),
     Case("GET /all-basic/a.txt HTTP/1.1", BASIC, "X-Want: 403"),
+    *(Case("GET /%s/a.txt HTTP/1.1" % where, login, "X-Want: " + want) for where in ("all-basic", "any-basic", "any-all")
+      for login in (SLOW, SLOW_WRONG) for want in ("200", "401", "403")),
     Case("GET /login/a.txt?x=y HTTP/1.1", "X-Want: 401"), Case("GET /login/a.txt HTTP/1.1", "X-Want: 403"),
     Case("POST /login/a.txt HTTP/1.1", "X-Want: 401", body=b"form"), "GET /login/a.txt HTTP/1.1",
     Case("GET /login-page/a.txt HTTP/1.1", "X-Want: 401"), Case("GET /login-again/a.txt HTTP/1.1", "X-Want: 403"),
