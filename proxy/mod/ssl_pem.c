@@ -13,8 +13,8 @@
 #include <openssl/decodererr.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
+#include <openssl/proverr.h>
 #include <openssl/ssl.h>
-#include <openssl/uierr.h>
 #include <openssl/x509.h>
 #include <openssl/x509err.h>
 
@@ -59,8 +59,10 @@ static const struct {
 	    "the file holds no \"-----BEGIN ...-----\" of that kind; PEM is wanted" },
 	{ ERR_LIB_OSSL_DECODER, ERR_R_UNSUPPORTED,
 	    "the file holds no \"-----BEGIN PRIVATE KEY-----\"; PEM is wanted" },
-	{ ERR_LIB_UI, UI_R_PROCESSING_ERROR,
+	{ ERR_LIB_CRYPTO, ERR_R_INTERRUPTED_OR_CANCELLED,	/* by password_give() */
 	    "the key is encrypted: \"ssl_password_file\" names a file with its password" },
+	{ ERR_LIB_PROV, PROV_R_BAD_DECRYPT,
+	    "no line of the \"ssl_password_file\" is the key's password" },
 };
 
 struct str

@@ -76,6 +76,12 @@ CASES = {
     "no key in the file": Case(TLS % ("x.pem", "x.pem"), place="for the server in",
                                hint='the file holds no "-----BEGIN PRIVATE KEY-----"; .*',
                                words='cannot load certificate key "@folder@/x.pem": '),
+    "key with a password": Case(TLS % ("x.pem", "locked.key"), place="for the server in",
+                                hint='the key is encrypted: "ssl_password_file" names a file with its password',
+                                words='cannot load certificate key "@folder@/locked.key": '),
+    "key with another password": Case(
+        TLS.replace(" }", " ssl_password_file @folder@/x.pem; }") % ("x.pem", "locked.key"), place="for the server in",
+        hint='no line of the "ssl_password_file" is the key\'s password'),
     "include in no folder": Case("include nope/x.conf;", hint=NO_FOLDER),
     "include barred": Case("include secret/x.conf;", user=NOBODY, hint=BARRED),
     "unknown user": Case(main="user nosuchaccount;", mark="main",
@@ -109,6 +115,8 @@ class Place:
         for name in ("x", "other"):
             for path in make_certificate(folder):
                 os.rename(path, folder + "/" + name + os.path.splitext(path)[1])
+        subprocess.run(["openssl", "pkey", "-in", folder + "/x.key", "-aes128", "-passout", "pass:a", "-out",
+                        folder + "/locked.key"], check=True, capture_output=True)
         self.port = free_port()
         self.taken = socket.socket()
         self.taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
