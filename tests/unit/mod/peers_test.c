@@ -43,8 +43,11 @@ pick(struct peer_set *set, struct peer_choice *choice, enum peer_result result, 
 	if (choice == NULL)
 		choice = &fresh;
 	choice->now = now;
-	if (peer_pick(choice, NULL, &try) > PICK_DESPERATE_SAID)
+	if (peer_pick(choice, NULL, &try) > PICK_DESPERATE_SAID) {
+		if (choice == &fresh)
+			peer_choice_end(choice);
 		return ('-');
+	}
 	name = (char)('a' + try.peer->text.p[7] - '1');
 	(void)peer_done(&try, result, false, choice == &fresh ? choice : NULL, now);
 	return (name);
