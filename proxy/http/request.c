@@ -102,7 +102,8 @@ request_resume(struct request *r, bool next)
 void
 request_go(struct request *r, enum step_result result)
 {
-	r->holder.cancel = NULL;
+	if (result != STEP_WAIT)	/* else it is held anew, by whom request_wait() was told */
+		r->holder.cancel = NULL;
 	if (r->running) {
 		r->decided = true;
 		r->outcome = result;
