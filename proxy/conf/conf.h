@@ -125,6 +125,9 @@ int	conf_error_hint(struct conf *, unsigned word, const char *hint, const char *
 /* The same about a place read before, e.g. of a directive that is judged when http {} closes. */
 int	conf_error_in(struct conf *, const struct conf_position *, const char *, ...)
 	    __attribute__((format(printf, 3, 4)));
+/* With a hint as conf_error_hint(). */
+int	conf_error_in_hint(struct conf *, const struct conf_position *, const char *hint,
+	    const char *, ...) __attribute__((format(printf, 4, 5)));
 /*
  * What turns out only once the file was read, in the main log: TEXT (ERRNO) in PLACE (HINT).
  * error 0, place NULL, hint absent: without.  hint has a NUL behind.

@@ -221,6 +221,19 @@ conf_error_in(struct conf *cf, const struct conf_position *place, const char *fo
 }
 
 int
+conf_error_in_hint(struct conf *cf, const struct conf_position *place, const char *hint,
+    const char *format, ...)
+{
+	struct message m = { .level = LOG_EMERG, .at = place, .place = place, .hint = hint };
+	va_list args;
+
+	va_start(args, format);
+	message_write(cf, &m, format, args);
+	va_end(args);
+	return (-1);
+}
+
+int
 conf_error_mark(struct conf *cf, const char *format, ...)
 {
 	struct message m = { .level = LOG_EMERG, .at = &cf->lexer->mark };

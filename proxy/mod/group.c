@@ -433,14 +433,26 @@ server_addresses(struct conf *cf, const struct group *group, const struct group_
 	    group->implicit ? group->default_port : 80, addrs));
 }
 
+/* NULL: it has nothing to do with the name. */
+static const char *
+absence_hint(const struct group *group, const char *why)
+{
+	if (!str_eq(str_from(why), STR("host not found")))
+		return (NULL);
+	return (group->implicit ?
+	    "there is no \"upstream\" of that name, and neither /etc/hosts nor DNS knows it" :
+	    "neither /etc/hosts nor DNS knows it; with \"resolve\" behind it the start does not "
+	    "wait for that");
+}
+
 /* A name that "resolve" stands behind need not have an address when the file is read. */
 static bool
-server_may_wait(const struct group_server *server, const char *why)
+server_may_wait(const struct group_server *server, const char *hint)
 {
 	struct str host;
 	unsigned port;
 
-	return (server->resolve && str_eq(str_from(why), STR("host not found")) &&
+	return (server->resolve && hint != NULL &&
 	    name_moves(server->address, 80, &host, &port));
 }
 
@@ -451,10 +463,11 @@ server_resolve(struct conf *cf, struct group *group, const struct group_server *
 	const struct conf_position at = { server->file, server->line, 1 };
 	struct vec addrs = VEC_OF(struct addr);
 	const char *why = server_addresses(cf, group, server, &addrs);
+	const char *hint = why == NULL ? NULL : absence_hint(group, why);
 	size_t first = specs->count;
 
-	if (why != NULL && !server_may_wait(server, why))
-		return (conf_error_in(cf, &at, "%s in upstream \"" STR_FMT "\"", why,
+	if (why != NULL && !server_may_wait(server, hint))
+		return (conf_error_in_hint(cf, &at, hint, "%s in upstream \"" STR_FMT "\"", why,
 		    STR_ARG(server->address)));
 	if (why != NULL) {
 		conf_warn_in(cf, &at, "%s in upstream \"" STR_FMT "\", it is asked for again", why,

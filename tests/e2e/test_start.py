@@ -99,6 +99,10 @@ CASES = {
         hint=r'account "nobody" may not write in "@folder@/closed", which belongs to account "root" .*'),
     "no scheme": Case("server { listen 127.0.0.1:@port@; location / { proxy_pass localhost:80; } }",
                       hint='it begins with "http://" or "https://"'),
+    "unknown host": Case("server { listen 127.0.0.1:@port@; location / { proxy_pass http://nosuch.invalid; } }",
+                         hint='there is no "upstream" of that name, and neither /etc/hosts nor DNS knows it'),
+    "unknown host of a group": Case("upstream app { server nosuch.invalid; } " + LISTEN,
+                                    hint='neither /etc/hosts nor DNS knows it; with "resolve" behind it .*'),
     "no number": Case(main="worker_rlimit_nofile many;", mark="main",
                       hint='"many" is no whole number below 2\\^63'),
 }
