@@ -59,9 +59,10 @@ static void
 pidfile_missing(struct str path, int error)
 {
 	struct pool *pool = pool_new(0);
-	struct str hint = error == ENOENT ? STR("it is not running, or its \"pid\" is another file") :
-	    hint_path(pool, path, error);
+	struct str hint = hint_path(pool, path, error);
 
+	if (error == ENOENT)
+		hint = STR("it is not running, or its \"pid\" is another file");
 	conf_tell(LOG_ERR, NULL, error, hint, "open() \"" STR_FMT "\" failed", STR_ARG(path));
 	pool_free(pool);
 }
