@@ -151,8 +151,10 @@ def test_uninstall_leaves_nothing(own):
     tree = Installed(os.path.join(own.folder(), "dest"))
     make("uninstall", tree.folder)
     assert files_in(tree.folder) == []
-    left = [name for _, folders, _ in os.walk(tree.folder) for name in folders if "wproxy" in name]
-    assert left == []
+    left = [os.path.join(path, name) for path, folders, _ in os.walk(tree.folder) for name in folders if "wproxy" in name]
+    # The prefix itself may lie in a folder of that name.
+    prefix = tree.folder + variable("prefix") + "/"
+    assert [path for path in left if not prefix.startswith(path + "/")] == []
 
 
 @needs_build
@@ -446,6 +448,7 @@ def test_stock_tree(own):
                               capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "[emerg]" not in done.stderr and "[error]" not in done.stderr
-        seen[program] = done.stdout
+        # The page for what is missing names the program, Ubuntu's nginx its system too.
+        seen[program] = re.sub(r'" 404 \d+ ', '" 404 N ', done.stdout)
     assert seen[SUBJECT] == seen[NGINX]
     assert seen[SUBJECT].startswith("200 text/html\n404\n")

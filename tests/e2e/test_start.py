@@ -124,7 +124,7 @@ class Place:
         self.port = free_port()
         self.taken = socket.socket()
         self.taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.taken.bind(("127.0.0.1", 0))
+        self.taken.bind(("127.0.0.1", free_port()))
         self.taken.listen()
 
     def stop(self):

@@ -792,7 +792,8 @@ def test_like_nginx(own):
         # Lines of the connections that looked whether the server is up may come late.
         wait_until(lambda: one.read("access.log")[skip[0]:].count("\n") >= 5, 10, "five lines")
         lines = sorted(one.read("access.log")[skip[0]:].splitlines()[-5:])
-        errors = [pair.plain(role, line.split(" ", 5)[5]) for line in
-                  one.errors()[skip[1]:].splitlines() if "[error]" in line]
+        wait_until(lambda: one.errors()[skip[1]:].count("[error]") >= 2, 10, "a refused one and a denied one")
+        errors = sorted(pair.plain(role, line.split(" ", 5)[5]) for line in
+                        one.errors()[skip[1]:].splitlines() if "[error]" in line)
         seen[role] = (got, lines, errors)
     assert seen["subject"] == seen["oracle"]
