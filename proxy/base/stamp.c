@@ -32,6 +32,6 @@ time_eq(const struct timespec *a, const struct timespec *b)
 bool
 stamp_eq(const struct stamp *a, const struct stamp *b)
 {
-	return (a->error == b->error && a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
-	    time_eq(&a->mtime, &b->mtime) && time_eq(&a->ctime, &b->ctime));
+	return (a->error == b->error && a->dev == b->dev && a->ino == b->ino &&
+	    a->size == b->size && time_eq(&a->mtime, &b->mtime) && time_eq(&a->ctime, &b->ctime));
 }

@@ -289,8 +289,8 @@ open_log_by_path(struct request *r, struct str path)
 	}
 	log = (struct open_log){ log_file_open(path.p, -1), clock_mono_us() };
 	if (log.file == NULL) {
-		request_log(r, LOG_CRIT, errno, "open() \"" STR_FMT "\" failed while logging request",
-		    STR_ARG(path));
+		request_log(r, LOG_CRIT, errno,
+		    "open() \"" STR_FMT "\" failed while logging request", STR_ARG(path));
 		return (NULL);
 	}
 	if (i == OPEN_LOGS)

@@ -22,7 +22,8 @@ types_word(struct conf *cf, void *arg)
 		void **slot = hash_slot(types, pool_strdup(cf->pool, cf->words[i].text));
 
 		if (*slot != NULL && !str_eq(*(struct str *)*slot, *type))
-			conf_warn(cf, "duplicate extension \"" STR_FMT "\", content type: \"" STR_FMT
+			conf_warn(cf,
+			    "duplicate extension \"" STR_FMT "\", content type: \"" STR_FMT
 			    "\", previous content type: \"" STR_FMT "\"",
 			    STR_ARG(cf->words[i].text), STR_ARG(*type),
 			    STR_ARG(*(struct str *)*slot));
@@ -153,7 +154,8 @@ error_log_set(struct conf *cf, const struct conf_row *row, void *field)
 	for (unsigned i = 2; i < cf->word_count; i++) {
 		int level = error_level(cf->words[i].text);
 
-		if (level <= LOG_STDERR || (i > 2 && (level != LOG_DEBUG || log->level != LOG_DEBUG)))
+		if (level <= LOG_STDERR ||
+		    (i > 2 && (level != LOG_DEBUG || log->level != LOG_DEBUG)))
 			return (conf_error_at(cf, i, "%s log level \"" STR_FMT "\"",
 			    level <= LOG_STDERR ? "invalid" : "duplicate",
 			    STR_ARG(cf->words[i].text)));
@@ -581,10 +583,11 @@ core_init_location(struct conf *cf, struct location *loc)
 		    STR_ARG(loc->name), STR_ARG(root), STR_ARG(loc->name));
 	else if (str_ends(loc->name, STR("/")) && !str_ends(root, STR("/")) &&
 	    tpl_is_literal(core->root))
-		log_write(cf->log, LOG_WARN, 0, 0, "location \"" STR_FMT "\" has a slash at its end "
-		    "while its alias \"" STR_FMT "\" has none: \"" STR_FMT "x\" is looked for as \""
-		    STR_FMT "x\"", STR_ARG(loc->name), STR_ARG(root), STR_ARG(loc->name),
-		    STR_ARG(root));
+		log_write(cf->log, LOG_WARN, 0, 0,
+		    "location \"" STR_FMT "\" has a slash at its end "
+		    "while its alias \"" STR_FMT "\" has none: \"" STR_FMT
+		    "x\" is looked for as \"" STR_FMT "x\"",
+		    STR_ARG(loc->name), STR_ARG(root), STR_ARG(loc->name), STR_ARG(root));
 	return (0);
 }
 

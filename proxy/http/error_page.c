@@ -69,7 +69,8 @@ error_page_set(struct conf *cf, const struct conf_row *row, void *field)
 			return (conf_error_at(cf, i, "invalid value \"" STR_FMT "\"",
 			    STR_ARG(cf->words[i].text)));
 		if (n < 300 || n > 599)
-			return (conf_error_at(cf, i, "value \"" STR_FMT "\" must be between 300 and 599",
+			return (conf_error_at(cf, i,
+			    "value \"" STR_FMT "\" must be between 300 and 599",
 			    STR_ARG(cf->words[i].text)));
 		page = vec_push(pages, cf->pool);
 		page->status = (unsigned)n;
@@ -161,12 +162,14 @@ error_page_text(struct request *r, unsigned status)
 	const char *tail = r->location->core->server_tokens == 0 ? "wproxy" : "wproxy/" WPROXY_VERSION;
 
 	if (special != NULL && special->text != NULL)
-		return (pool_printf(r->pool, "<html>\r\n<head><title>%s</title></head>\r\n<body>\r\n"
+		return (pool_printf(r->pool,
+		    "<html>\r\n<head><title>%s</title></head>\r\n<body>\r\n"
 		    "<center><h1>%u " STR_FMT "</h1></center>\r\n<center>%s</center>\r\n"
 		    "<hr><center>%s</center>\r\n</body>\r\n</html>\r\n%s", special->title, shown,
 		    STR_ARG(reason), special->text, tail, padding));
 	if (special != NULL)
-		return (pool_printf(r->pool, "<html>\r\n<head><title>%s</title></head>\r\n<body>\r\n"
+		return (pool_printf(r->pool,
+		    "<html>\r\n<head><title>%s</title></head>\r\n<body>\r\n"
 		    "<center><h1>%s</h1></center>\r\n<hr><center>%s</center>\r\n"
 		    "</body>\r\n</html>\r\n%s", special->title, special->title, tail, padding));
 	if (reason.n == 0)	/* nginx has no page for codes it does not know */

@@ -183,8 +183,8 @@ request_named(struct request *r, struct str name)
 	if (!request_count_reroute(r, "redirecting to named location"))
 		return (request_cycle(r));
 	if (r->uri.n == 0) {
-		request_log(r, LOG_ERR, 0, "empty URI in redirect to named location \"" STR_FMT "\"",
-		    STR_ARG(name));
+		request_log(r, LOG_ERR, 0,
+		    "empty URI in redirect to named location \"" STR_FMT "\"", STR_ARG(name));
 		return (request_cycle(r));
 	}
 	loc = route_named(r->server, name);
@@ -306,8 +306,8 @@ request_log(struct request *r, enum log_level level, int err, const char *format
 	if (err != 0)
 		error = pool_printf(r->pool, " (%d: %s)", err, strerrordesc_np(err));
 	log_write(log, level, r->connection_number, 0,
-	    STR_FMT STR_FMT "%s%s, client: %.*s, server: " STR_FMT STR_FMT STR_FMT STR_FMT STR_FMT STR_FMT
-	    STR_FMT,
+	    STR_FMT STR_FMT
+	    "%s%s, client: %.*s, server: " STR_FMT STR_FMT STR_FMT STR_FMT STR_FMT STR_FMT STR_FMT,
 	    STR_ARG(text), STR_ARG(error), r->log_action == NULL ? "" : " while ",
 	    r->log_action == NULL ? "" : r->log_action, (int)client_len, client,
 	    STR_ARG(log_server(r)), STR_ARG(log_part(r, "request", r->in.line)),

@@ -301,8 +301,8 @@ resp_start(struct request *r)
 	if (r->out.status != 200 && r->out.status != 206 && r->out.status != 304)
 		r->out.last_modified = -1;
 	r->out.started = true;
-	r->out.no_body = r->in.method == METHOD_HEAD || r->parent != NULL ||
-	    r->out.status == 204 || r->out.status == 304 || (r->out.status >= 100 && r->out.status < 200);
+	r->out.no_body = r->in.method == METHOD_HEAD || r->parent != NULL || r->out.status == 204 ||
+	    r->out.status == 304 || (r->out.status >= 100 && r->out.status < 200);
 	/* Nothing of a subrequest's answer is sent: it stays what it is. */
 	for (unsigned i = 0; r->parent == NULL && filters[i] != NULL; i++) {
 		struct filter_run *run = &r->filters[r->filter_count];

@@ -400,7 +400,8 @@ session_step(struct session *s)
 	case SESSION_DISCARD:
 		if (s->failed)
 			session_lost(s);
-		if (s->state == SESSION_CLOSED || !s->out_ended || (!chain_is_empty(&s->out) && !s->failed))
+		if (s->state == SESSION_CLOSED || !s->out_ended ||
+		    (!chain_is_empty(&s->out) && !s->failed))
 			return (false);
 		return (session_finish_request(s));
 	case SESSION_LINGER:
@@ -470,8 +471,9 @@ session_event(struct conn *conn, unsigned events, void *arg)
 	}
 	if ((events & CONN_WRITE) != 0 && s->state >= SESSION_BUSY)
 		session_out_event(s);
-	if (s->state == SESSION_BUSY && s->body_wanted && (events & (CONN_READ | CONN_CLOSED)) != 0 &&
-	    r->events != NULL && r->events->on_body != NULL)
+	if (s->state == SESSION_BUSY && s->body_wanted &&
+	    (events & (CONN_READ | CONN_CLOSED)) != 0 && r->events != NULL &&
+	    r->events->on_body != NULL)
 		r->events->on_body(r);
 	if (s->state == SESSION_BUSY && (events & CONN_CLOSED) != 0 && !s->body_wanted &&
 	    !timer_is_armed(&s->gone_timer)) {

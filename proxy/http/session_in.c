@@ -229,7 +229,8 @@ head_complete(struct session *s, const struct request_head *head, size_t length)
 	if (status == 0 && r->in.framing.kind == FRAMING_CHUNKED)
 		status = -body_foresee(s);
 	/* Who has begun to send its body does not wait. */
-	s->continue_owed = status == 0 && !r->body_done && r->in.version >= 11 && chain_is_empty(&s->in) &&
+	s->continue_owed = status == 0 && !r->body_done && r->in.version >= 11 &&
+	    chain_is_empty(&s->in) &&
 	    fields_has_token(&r->in.fields, FIELD_EXPECT, STR("100-continue"));
 	if (status == 0 && s->plain_on_tls)
 		status = 497;

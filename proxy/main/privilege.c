@@ -62,9 +62,10 @@ limit_descriptors(const struct process_settings *process)
 		(void)setrlimit(RLIMIT_NOFILE, &limit);
 	}
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && process->connections > limit.rlim_cur)
-		log_main(LOG_WARN, 0, "%llu worker_connections exceed open file resource limit: %llu"
-		    " (worker_rlimit_nofile raises it)", (unsigned long long)process->connections,
-		    (unsigned long long)limit.rlim_cur);
+		log_main(LOG_WARN, 0,
+		    "%llu worker_connections exceed open file resource limit: %llu"
+		    " (worker_rlimit_nofile raises it)",
+		    (unsigned long long)process->connections, (unsigned long long)limit.rlim_cur);
 }
 
 /* Loops, mailboxes and the like of all threads; without them nothing runs. */

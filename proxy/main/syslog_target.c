@@ -22,8 +22,8 @@ struct target_reading {
 };
 
 static const char *const facilities[] = { "kern", "user", "mail", "daemon", "auth", "intern", "lpr",
-	"news", "uucp", "clock", "authpriv", "ftp", "ntp", "audit", "alert", "cron", "local0", "local1",
-	"local2", "local3", "local4", "local5", "local6", "local7" };
+	"news", "uucp", "clock", "authpriv", "ftp", "ntp", "audit", "alert", "cron", "local0",
+	"local1", "local2", "local3", "local4", "local5", "local6", "local7" };
 
 static const char *
 complaint(const struct target_reading *reading, const char *what, struct str value)

@@ -389,7 +389,8 @@ crew_deliver_rest(struct crew *crew)
 	do {
 		some = false;
 		for (unsigned i = 0; i < crew->count; i++)
-			if (crew->threads[i].loop != NULL && loop_deliver_rest(crew->threads[i].loop))
+			if (crew->threads[i].loop != NULL &&
+			    loop_deliver_rest(crew->threads[i].loop))
 				some = true;
 	} while (some);
 }

@@ -54,7 +54,8 @@ upgrade_start(struct master *m)
 		if (child == 0)
 			binary_become(m, list.p);
 		if (child == -1) {
-			log_main(LOG_ALERT, errno, "fork() failed while spawning \"new binary process\"");
+			log_main(LOG_ALERT, errno,
+			    "fork() failed while spawning \"new binary process\"");
 			(void)!pidfile_rename(old, pid);
 		} else {
 			log_main(LOG_NOTICE, 0, "start new binary process %ld", (long)child);

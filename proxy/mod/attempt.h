@@ -106,9 +106,9 @@ struct attempt {
 
 /*
  * Starts: takes the peer's try over and all of the request's bytes in out.  all_given: nothing
- * follows.  fresh: only a new connection; max_idle: of a kept one, 0: any.  The outcome comes by the
- * events, never from within this call, but for *error: NULL is returned when connecting failed at
- * once (errno in *error; the try is the caller's again, out is cleared).
+ * follows.  fresh: only a new connection; max_idle: of a kept one, 0: any.  The outcome comes by
+ * the events, never from within this call, but for *error: NULL is returned when connecting failed
+ * at once (errno in *error; the try is the caller's again, out is cleared).
  */
 struct attempt_begin {
 	struct http_thread *thread;

@@ -248,8 +248,9 @@ server_set(struct conf *cf, const struct conf_row *row, void *field)
 		if (server_option_set(&server->options, word, group->set.method, &unsupported) == 1)
 			continue;
 		if (unsupported)
-			return (conf_error_at(cf, i, "balancing method does not support parameter \""
-			    STR_FMT "\"", STR_ARG(word)));
+			return (conf_error_at(cf, i,
+			    "balancing method does not support parameter \"" STR_FMT "\"",
+			    STR_ARG(word)));
 		return (conf_error_at(cf, i, "invalid parameter \"" STR_FMT "\"", STR_ARG(word)));
 	}
 	return (0);
@@ -322,7 +323,8 @@ queue_option(struct conf *cf, unsigned at, struct group_queue *queue)
 
 	if (str_starts(word, STR("timeout=")) && str_to_msec(str_skip(word, 8), &queue->timeout))
 		return (0);
-	if (str_starts(word, STR("status=")) && str_to_uint(str_skip(word, 7), 599, &n) && n >= 500) {
+	if (str_starts(word, STR("status=")) && str_to_uint(str_skip(word, 7), 599, &n) &&
+	    n >= 500) {
 		queue->status = (unsigned)n;
 		return (0);
 	}

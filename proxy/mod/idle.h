@@ -52,8 +52,8 @@ struct idle_want {
 	struct ssl_identity *identity;
 	const struct addr *local;
 	/*
-	 * 0: any.  Else not one that was idle for longer, ms, nor one whose back end may yet turn out to
-	 * close after each answer.
+	 * 0: any.  Else not one that was idle for longer, ms, nor one whose back end may yet turn
+	 * out to close after each answer.
 	 */
 	uint64_t max_idle;
 };

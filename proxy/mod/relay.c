@@ -117,7 +117,8 @@ relay_spool_open(struct relay *relay)
 		.memory = b->body.n.count * b->body.n.size,
 		.max = b->file_max,
 		.path = b->temp_path->path,
-		.levels = { b->temp_path->levels[0], b->temp_path->levels[1], b->temp_path->levels[2] },
+		.levels = { b->temp_path->levels[0], b->temp_path->levels[1],
+		    b->temp_path->levels[2] },
 	};
 
 	relay->spool = spool_new(&options);
@@ -137,15 +138,17 @@ relay_spool_add(struct relay *relay, struct chain *bytes)
 		/* The disk is full, or the bound of all is reached: the back end waits. */
 		if (!relay->spool_refused)
 			upstream_log(relay->u, spool_failure_is_news() ? LOG_CRIT : LOG_INFO, errno,
-			    "temporary file \"" STR_FMT "\" failed, the upstream waits", STR_ARG(path));
+			    "temporary file \"" STR_FMT "\" failed, the upstream waits",
+			    STR_ARG(path));
 		relay->spool_refused = true;
 		chain_append(&relay->held, bytes);
 		return;
 	}
 	if (!relay->spool_said && spool_is_file(relay->spool)) {
 		relay->spool_said = true;
-		upstream_log(relay->u, LOG_WARN, 0, "an upstream response is buffered to a temporary file "
-		    STR_FMT, STR_ARG(spool_path(relay->spool)));
+		upstream_log(relay->u, LOG_WARN, 0,
+		    "an upstream response is buffered to a temporary file " STR_FMT,
+		    STR_ARG(spool_path(relay->spool)));
 	}
 }
 

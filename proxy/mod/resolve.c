@@ -63,7 +63,8 @@ resolver_key(const struct request *r, const struct core_location *core)
 
 	VEC_EACH(&core->resolver_servers, struct addr, addr) {
 		char text[ADDR_TEXT_MAX];
-		struct str parts[3] = { key, STR(" "), str_make(text, addr_text(addr, true, text)) };
+		struct str parts[3] = { key, STR(" "),
+			str_make(text, addr_text(addr, true, text)) };
 
 		key = pool_concat(r->pool, 3, parts);
 	}

@@ -31,8 +31,8 @@ struct group_name {
 	struct peer_spec spec;
 };
 /*
- * Called with each request: asks again when it is due (refused: at once, but once a second).  The last
- * good addresses stay where a name cannot be resolved.
+ * Called with each request: asks again when it is due (refused: at once, but once a second).  The
+ * last good addresses stay where a name cannot be resolved.
  */
 void	resolve_group(const struct request *, const struct group *, bool refused);
 

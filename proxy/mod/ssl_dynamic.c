@@ -58,7 +58,8 @@ pair_find(struct str names, const struct stamp stamps[2])
 
 		if (!str_eq(str_from(pair->names), names))
 			continue;
-		if (stamp_eq(&pair->stamps[0], &stamps[0]) && stamp_eq(&pair->stamps[1], &stamps[1])) {
+		if (stamp_eq(&pair->stamps[0], &stamps[0]) &&
+		    stamp_eq(&pair->stamps[1], &stamps[1])) {
 			ctx = pair->ctx;
 			SSL_CTX_up_ref(ctx);
 			list_remove(it);

@@ -82,8 +82,9 @@ open_file_cache_set(struct conf *cf, const struct conf_row *row, void *field)
 		else if (str_eq(word, STR("off")))
 			return (0);
 		else if (!str_starts(word, STR("inactive=")) || !str_to_sec(str_skip(word, 9), &n))
-			return (conf_error_at(cf, i, "invalid \"open_file_cache\" parameter \"" STR_FMT
-			    "\"", STR_ARG(word)));
+			return (conf_error_at(cf, i,
+			    "invalid \"open_file_cache\" parameter \"" STR_FMT "\"",
+			    STR_ARG(word)));
 	}
 	if (!max)
 		return (conf_error(cf, "\"open_file_cache\" must have the \"max\" parameter"));

@@ -104,7 +104,8 @@ upstream_read_ahead_set(struct conf *cf, const struct conf_row *row, void *field
 	if (cf->word_count == 2)
 		return (0);
 	word = cf->words[2].text;
-	if (!str_starts(word, STR("total=")) || !str_to_offset(str_skip(word, 6), &total) || total == 0)
+	if (!str_starts(word, STR("total=")) || !str_to_offset(str_skip(word, 6), &total) ||
+	    total == 0)
 		return (conf_error_at(cf, 2, "invalid parameter \"" STR_FMT "\"", STR_ARG(word)));
 	relay_set_read_ahead(total);
 	return (0);
@@ -177,14 +178,16 @@ upstream_buffers_check(struct conf *cf, const struct upstream_buffers *b, const 
 	if (b->body.n.count < 2)
 		return (conf_error(cf, "there must be at least 2 \"%s_buffers\"", prefix));
 	if (busy < size)
-		return (conf_error(cf, "\"%s_busy_buffers_size\" must be equal to or greater than the "
+		return (conf_error(cf,
+		    "\"%s_busy_buffers_size\" must be equal to or greater than the "
 		    "maximum of the value of \"%s_buffer_size\" and one of the \"%s_buffers\"",
 		    prefix, prefix, prefix));
 	if (busy > (b->body.n.count - 1) * body)
 		return (conf_error(cf, "\"%s_busy_buffers_size\" must be less than the size of all "
 		    "\"%s_buffers\" minus one buffer", prefix, prefix));
 	if (b->file_write != 0 && b->file_write < size)
-		return (conf_error(cf, "\"%s_temp_file_write_size\" must be equal to or greater than the "
+		return (conf_error(cf,
+		    "\"%s_temp_file_write_size\" must be equal to or greater than the "
 		    "maximum of the value of \"%s_buffer_size\" and one of the \"%s_buffers\"",
 		    prefix, prefix, prefix));
 	if (b->file_max != 0 && b->file_max < size)
