@@ -444,11 +444,11 @@ def test_client_leaves(lively, path, how):
         wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     wire.close()
     wait_until(lambda: path + " 499" in lively.read("access.log"), what="the line of who left")
+    if path == "/plain/left":
+        assert held.gone.wait(5)
     held.go.set()
     assert fetch(lively.address(), "GET /second HTTP/1.1").status == 204
     assert lively.origins["app"].take() == []
-    if path == "/plain/left":
-        assert held.gone.wait(5)
 
 
 @pytest.mark.wproxy_only
