@@ -278,9 +278,8 @@ var_assign(struct request *r, int index, struct str value)
 
 /* --- regular expressions with named groups --- */
 
-/* A named group that has not matched yet. */
-static bool
-group_get(struct request *r, const void *param, struct str name, struct str *value)
+bool
+var_none(struct request *r, const void *param, struct str name, struct str *value)
 {
 	(void)r;
 	(void)param;
@@ -299,7 +298,7 @@ static void
 group_name(struct str name, unsigned group, void *arg)
 {
 	struct matcher_making *making = arg;
-	int index = var_define(making->cf, name, group_get, NULL, 0);
+	int index = var_define(making->cf, name, var_none, NULL, 0);
 	struct matcher_name *bound;
 
 	if (index < 0) {

@@ -71,6 +71,8 @@ int	var_ref(struct conf *, struct str name);
  * a builtin that is not VAR_CHANGEABLE: conf_error 'the duplicate "x" variable'.  Index, or -1.
  */
 int	var_define(struct conf *, struct str name, var_get, const void *param, unsigned flags);
+/* The getter of one that has no value until somebody assigns it. */
+bool	var_none(struct request *, const void *param, struct str name, struct str *value);
 /*
  * When http {} closes: every reference must have a definition, else conf_error: unknown "x"
  * variable.

@@ -74,17 +74,6 @@ auth_request_check(struct request *r)
 
 /* --- directives --- */
 
-/* Where no subrequest gave it one. */
-static bool
-value_none(struct request *r, const void *param, struct str name, struct str *value)
-{
-	(void)r;
-	(void)param;
-	(void)name;
-	(void)value;
-	return (false);
-}
-
 static int
 variable_set(struct conf *cf, const struct conf_row *row, void *field)
 {
@@ -99,7 +88,7 @@ variable_set(struct conf *cf, const struct conf_row *row, void *field)
 	if (variables->size == 0)
 		*variables = VEC_OF(struct auth_variable);
 	it = vec_push(variables, cf->pool);
-	it->variable = var_define(cf, str_skip(name, 1), value_none, NULL, VAR_WEAK);
+	it->variable = var_define(cf, str_skip(name, 1), var_none, NULL, VAR_WEAK);
 	if (it->variable < 0)
 		return (-1);
 	it->value = tpl_compile(cf, cf->words[2].text);

@@ -170,22 +170,12 @@ limit_conn_step(struct request *r)
 
 /* --- directives --- */
 
-static bool
-status_none(struct request *r, const void *param, struct str name, struct str *value)
-{
-	(void)r;
-	(void)param;
-	(void)name;
-	(void)value;
-	return (false);
-}
-
 static int
 limit_conn_prepare(struct conf *cf, struct http_conf *http)
 {
 	struct limit_conn_main *main = main_conf(http, limit_conn_module);
 
-	main->variable = var_define(cf, STR("limit_conn_status"), status_none, NULL, VAR_NOCACHE);
+	main->variable = var_define(cf, STR("limit_conn_status"), var_none, NULL, VAR_NOCACHE);
 	return (main->variable < 0 ? -1 : 0);
 }
 

@@ -149,16 +149,6 @@ cookie_value(struct request *r, const void *param, struct str name, struct str *
 	return (found);
 }
 
-static bool
-none_get(struct request *r, const void *param, struct str name, struct str *value)
-{
-	(void)r;
-	(void)param;
-	(void)name;
-	(void)value;
-	return (false);
-}
-
 #define RESULT(n, item)	{ .name = n, .get = results_get, .param = &items[item], .flags = VAR_NOCACHE }
 
 const struct var_row upstream_vars[] = {
@@ -171,10 +161,10 @@ const struct var_row upstream_vars[] = {
 	RESULT("upstream_response_length", ITEM_LENGTH),
 	RESULT("upstream_bytes_received", ITEM_RECEIVED),
 	RESULT("upstream_bytes_sent", ITEM_SENT),
-	{ .name = "upstream_cache_status", .get = none_get, .flags = VAR_NOCACHE },
+	{ .name = "upstream_cache_status", .get = var_none, .flags = VAR_NOCACHE },
 	{ .name = "upstream_http_", .get = header_get, .flags = VAR_PREFIX | VAR_NOCACHE },
 	{ .name = "upstream_cookie_", .get = cookie_value, .flags = VAR_PREFIX | VAR_NOCACHE },
 	/* Trailers of back ends are not passed on, nor merged into the headers. */
-	{ .name = "upstream_trailer_", .get = none_get, .flags = VAR_PREFIX | VAR_NOCACHE },
+	{ .name = "upstream_trailer_", .get = var_none, .flags = VAR_PREFIX | VAR_NOCACHE },
 	{ .name = NULL }
 };
